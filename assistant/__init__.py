@@ -1,0 +1,1 @@
+"""Spotter: answers from exercise articles, each line cited, and safety decided by code."""

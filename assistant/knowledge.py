@@ -1,0 +1,466 @@
+"""Articles in, passages out: every citable line of a Markdown or plain-text article with its place in the text."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from assistant.types import Passage, PassageKind, SpotterError
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+
+LONGEST_PASSAGE = 80
+"""In words; a longer bullet or FAQ answer is cited sentence by sentence."""
+
+SUFFIXES = (".md", ".txt")
+FAQ_HEADING = re.compile(r"(the )?(frequently asked questions|faqs?\b|q ?& ?a\b|common questions)", re.IGNORECASE)
+
+BlockKind = Literal["heading", "paragraph", "bullet", "step", "header", "row"]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A stretch of the article that its layout sets apart; `depth` is the heading's level or the list's nesting."""
+
+    kind: BlockKind
+    depth: int
+    start: int
+    end: int
+    list_id: int = 0
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Article:
+    """One article as stored (`\\n` line ends), what it is about, and its passages in reading order."""
+
+    stem: str
+    title: str
+    text: str
+    exercise: str
+    """The exercise's name as the title has it, without "How to do" and the like: "Heel Kicks"."""
+    aliases: tuple[str, ...]
+    passages: tuple[Passage, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The exercise's name and its aliases."""
+        return (self.exercise, *self.aliases)
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """The articles that could be read, by stem, and a line for each file that could not."""
+
+    articles: tuple[Article, ...]
+    problems: tuple[str, ...] = ()
+    by_stem: dict[str, Article] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "by_stem", {article.stem: article for article in self.articles})
+
+    @property
+    def passages(self) -> tuple[Passage, ...]:
+        """The passages of all articles, article by article, in reading order."""
+        return tuple(passage for article in self.articles for passage in article.passages)
+
+    def without_faq(self) -> "Library":
+        """The same library with every FAQ section left out of the passages (the texts stay, so offsets hold)."""
+        kept = (
+            replace(article, passages=tuple(p for p in article.passages if not in_faq(p))) for article in self.articles
+        )
+        return replace(self, articles=tuple(kept))
+
+
+def in_faq(passage: Passage) -> bool:
+    """Whether a passage stands in an FAQ section."""
+    return any(FAQ_HEADING.match(heading) for heading in passage.section)
+
+
+def read_library(folder: Path, exercises: re.Pattern[str] | None = None) -> Library:
+    """Every article in a folder and the folders below it; `exercises` finds the names of well-known exercises.
+
+    A file that cannot be read as an article is named in `problems`, and the others are used.
+    Raises SpotterError when no article is left.
+    """
+    if not folder.is_dir():
+        raise SpotterError(f"There is no folder {folder}. Make it and put .md or .txt articles in, or pass --articles.")
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    by_stem: dict[str, list[Path]] = {}
+    for path in files:
+        by_stem.setdefault(path.stem, []).append(path)
+    articles, problems = [], []
+    for stem, paths in by_stem.items():
+        readable = [path for path in paths if path.suffix.lower() in SUFFIXES]
+        others = [path.name for path in paths if path not in readable]
+        problems += [f"{name}: not an article: Spotter reads {' and '.join(SUFFIXES)} files" for name in others]
+        if len(readable) > 1:
+            names = " and ".join(str(path.relative_to(folder)) for path in readable)
+            problems.append(f"{names}: two articles of the same name cannot be told apart in citations; rename one")
+            continue
+        for path in readable:
+            try:
+                articles.append(read_article(path.read_text(encoding="utf-8"), stem, exercises))
+            except UnicodeDecodeError as error:
+                problems.append(f"{path.name}: not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8")
+            except OSError as error:
+                problems.append(f"{path.name}: cannot be read: {error.strerror}")
+            except SpotterError as error:
+                problems.append(f"{path.name}: {error}")
+    if not articles:
+        reasons = "".join(f"\n  {problem}" for problem in problems)
+        raise SpotterError(f"No articles in {folder}. Add a .md or .txt file or pass --articles.{reasons}")
+    return Library(tuple(articles), tuple(problems))
+
+
+def read_article(text: str, stem: str, exercises: re.Pattern[str] | None = None) -> Article:
+    """The passages of one article's text; raises SpotterError when it holds no sentence to cite."""
+    if "\0" in text:
+        raise SpotterError("not text: it holds NUL bytes")
+    blocks = list(_markdown_blocks(text) if _is_markdown(text) else _plain_blocks(text))
+    title = next((plain(text[b.start : b.end]) for b in blocks if b.kind == "heading" and b.depth == 1), "")
+    title = title or _front_matter_title(text) or stem.replace("-", " ").replace("_", " ").title()
+    passages = tuple(_passages(text, stem, title, blocks))
+    if not passages:
+        raise SpotterError("it holds no sentence, bullet, step or table row to cite")
+    exercise = _exercise(title)
+    aliases = _aliases(exercise, [passage.text for passage in passages])
+    last = exercise.split()[-1]
+    if exercises and last != exercise and exercises.fullmatch(last):
+        aliases = (*aliases, last)  # a "Forearm Plank" is mostly called a plank
+    return Article(stem, title, text, exercise, aliases, passages)
+
+
+def sentence_spans(text: str, start: int = 0) -> list[tuple[int, int]]:
+    """Where each sentence of a text begins and ends, white space around it left out, shifted by `start`."""
+    from sentencex import segment
+
+    spans, position = [], 0
+    for sentence in segment("en", text):
+        begin = text.index(sentence, position)
+        position = begin + len(sentence)
+        stripped = sentence.strip()
+        if stripped:
+            begin += len(sentence) - len(sentence.lstrip())
+            spans.append((start + begin, start + begin + len(stripped)))
+    return spans
+
+
+def plain(markup: str) -> str:
+    """A piece of Markdown as it reads: emphasis, links and line breaks resolved, white space collapsed."""
+    tokens = _markdown().parseInline(markup)
+    words = []
+    for token in tokens[0].children or []:
+        words.append(" " if token.type in ("softbreak", "hardbreak") else token.content)
+    return " ".join("".join(words).split())
+
+
+LABEL = re.compile(r"(?:(\*\*|__)(?P<bold>.+?)\1:?|(?P<label>[^.:;!?\n]{1,80}):)(?=\s)\s*")
+
+
+def label_of(markup: str) -> tuple[str, int]:
+    """The "Label:" or bold opening of a line with the offset at which the rest begins; ("", 0) without one."""
+    found = LABEL.match(markup)
+    if not found or not markup[found.end() :].strip():
+        return "", 0
+    label = plain(found["bold"] or found["label"]).rstrip(":")
+    return (label, found.end()) if len(re.sub(r"\(.*?\)", "", label).split()) <= 10 else ("", 0)
+
+
+@cache
+def _markdown() -> "MarkdownIt":
+    from markdown_it import MarkdownIt
+
+    return MarkdownIt("commonmark").enable("table")
+
+
+def _is_markdown(text: str) -> bool:
+    return bool(re.search(r"^ {0,3}#{1,6} |^\|.*\|\s*$|^ {0,3}\S.*\n(=+|-{3,})\s*$", text, re.MULTILINE))
+
+
+def _front_matter(text: str) -> re.Match[str] | None:
+    return re.match(r"\ufeff?---\n(.*?\n)---\n", text, re.DOTALL)
+
+
+def _front_matter_title(text: str) -> str:
+    matter = _front_matter(text)
+    found = matter and re.search(r"^title:\s*[\"']?(.+?)[\"']?\s*$", matter[1], re.MULTILINE)
+    return found[1] if found else ""
+
+
+def _markdown_blocks(text: str) -> Iterator[Block]:
+    matter = _front_matter(text)
+    # Front matter is blanked, not cut, so that every line keeps its place.
+    source = re.sub(r"[^\n]", " ", matter[0]) + text[matter.end() :] if matter else text.replace("\ufeff", " ", 1)
+    lines = _line_starts(text)
+    containers: list[tuple[str, int, int]] = []  # (kind, list_id, number of the item)
+    lists = 0
+    fresh_item = False
+    in_header = False
+    for token in _markdown().parse(source):
+        if token.type in ("bullet_list_open", "ordered_list_open"):
+            lists += 1
+            first = int(token.attrs.get("start", 1)) if token.type.startswith("ordered") else 0
+            containers.append((token.type, lists, first - 1))
+        elif token.type in ("bullet_list_close", "ordered_list_close"):
+            containers.pop()
+        elif token.type == "list_item_open":
+            kind, list_id, number = containers.pop()
+            containers.append((kind, list_id, number + 1))
+            fresh_item = True
+        elif token.type == "table_open":
+            lists += 1
+        elif token.type in ("thead_open", "thead_close"):
+            in_header = token.type == "thead_open"
+        elif token.type == "heading_open" and token.map:
+            start, end = _slice(text, lines, token.map)
+            start += len(text[start:end]) - len(text[start:end].lstrip("# \t"))
+            end = start + len(re.sub(r"\s#+$|\n[=-]+$", "", text[start:end]).rstrip())
+            yield Block("heading", int(token.tag[1]), start, end)
+        elif token.type == "tr_open" and token.map:
+            start, end = _slice(text, lines, token.map)
+            row = text[start:end]
+            start += len(row) - len(row.lstrip("| \t"))
+            end -= len(row) - len(row.rstrip("| \t"))
+            if start < end:
+                yield Block("header" if in_header else "row", 0, start, end, lists)
+        elif token.type == "paragraph_open" and token.map:
+            start, end = _slice(text, lines, token.map)
+            marker = re.compile(r"(?:[>\s]|[-*+]\s|\d+[.)]\s)*" if fresh_item else r"[>\s]*").match(text, start, end)
+            start = marker.end() if marker else start
+            if containers and fresh_item:
+                ordered = containers[-1][0].startswith("ordered")
+                fresh_item = False
+                number = max(containers[-1][2], 0) if ordered else 0
+                yield Block("step" if ordered else "bullet", len(containers), start, end, containers[0][1], number)
+            else:
+                yield Block("paragraph", len(containers), start, end)
+
+
+def _plain_blocks(text: str) -> Iterator[Block]:
+    """The blocks of the raw layout: bare heading lines, bullets and numbered lines nested by their indent."""
+    lines = _line_starts(text)
+    rows = [(start, text[start:end].rstrip("\n")) for start, end in pairwise(lines)]
+    headings = [i for i, (_, line) in enumerate(rows) if _heading_like(rows, i)]
+    title = _title_row(rows, headings)
+    lists, last_item, in_faq_section = 0, -2, False
+    indents: list[int] = []
+    paragraph: tuple[int, int] | None = None
+    for i, (start, line) in enumerate([*rows, (len(text), "")]):
+        body = line.strip(" \t\ufeff")
+        begin = start + (line.find(body) if body else 0)
+        item = ITEM.match(line)
+        if paragraph and (not body or item or i in headings):
+            yield Block("paragraph", 0, *paragraph)
+            paragraph = None
+        if not body:
+            continue
+        if item:
+            indent = len(item["indent"].expandtabs(4))
+            if last_item != i - 1:
+                lists, indents = lists + 1, []
+            last_item = i
+            indents = [known for known in indents if known <= indent]
+            if not indents or indents[-1] < indent:
+                indents.append(indent)
+            number = int(item["number"] or 0)
+            kind: BlockKind = "step" if number else "bullet"
+            yield Block(kind, len(indents), start + item.end(), start + len(line.rstrip()), lists, number)
+        elif i in headings:
+            question = body.endswith("?")
+            depth = 1 if i == title else 3 if in_faq_section and question else 2
+            if depth == 2:
+                in_faq_section = bool(FAQ_HEADING.match(body))
+            yield Block("heading", depth, begin, begin + len(body))
+        else:
+            paragraph = (paragraph[0] if paragraph else begin, begin + len(body))
+
+
+ITEM = re.compile(r"(?P<indent>\s*)(?:[•‣◦▪*–-]|(?P<number>\d{1,2})[.)])\s+(?=\S)")
+BYLINE = re.compile(
+    r"(by|author:|written by)\s+\S.{0,80}$|.{0,60}(\b\d+[ -]min(ute)?s?( of)? read\b|\breading time\b).{0,20}$",
+    re.IGNORECASE,
+)
+
+
+def _heading_like(rows: list[tuple[int, str]], i: int) -> bool:
+    line = rows[i][1].strip(" \t\ufeff")
+    alone = (i == 0 or not rows[i - 1][1].strip()) and (i + 1 < len(rows) and not rows[i + 1][1].strip())
+    return bool(
+        line
+        and alone
+        and not ITEM.match(rows[i][1])
+        and not BYLINE.match(line)
+        and line[-1] not in ".!:;,"
+        and not line[0].islower()
+        and len(line.split()) <= 14
+    )
+
+
+def _title_row(rows: list[tuple[int, str]], headings: list[int]) -> int:
+    """The line before the byline where there is one (a category may stand above it), else the first heading."""
+    byline = next((i for i, (_, line) in enumerate(rows) if BYLINE.match(line.strip())), 0)
+    above = [i for i in headings if i < byline]
+    return (above or headings or [-1])[-1 if above else 0]
+
+
+def _line_starts(text: str) -> list[int]:
+    starts = [0, *(found.end() for found in re.finditer("\n", text))]
+    return [*starts, len(text)] if starts[-1] != len(text) else starts
+
+
+def _slice(text: str, lines: list[int], line_map: list[int]) -> tuple[int, int]:
+    start, end = lines[line_map[0]], lines[min(line_map[1], len(lines) - 1)]
+    return start, start + len(text[start:end].rstrip())
+
+
+def _passages(text: str, stem: str, title: str, blocks: list[Block]) -> Iterator[Passage]:
+    section: list[tuple[int, str]] = []
+    parents: list[tuple[int, str]] = []
+    header: Block | None = None
+    for i, block in enumerate(blocks):
+        following = blocks[i + 1] if i + 1 < len(blocks) else None
+        markup = text[block.start : block.end]
+        path = tuple(heading for _, heading in section) or (title,)
+        passage = partial(_passage, text, stem, path)
+
+        if block.kind == "heading":
+            parents = []
+            if block.depth == 1 and plain(markup) == title:
+                section = []
+                continue
+            section = [(depth, heading) for depth, heading in section if depth < block.depth]
+            section.append((block.depth, plain(markup)))
+        elif block.kind == "header":
+            header = block
+            yield passage("header", block.start, block.end, group=block.list_id)
+        elif block.kind == "row":
+            label, text_of_row = _row(text, header, block)
+            yield replace(passage("row", block.start, block.end, label, block.list_id), text=text_of_row)
+        elif block.kind in ("bullet", "step"):
+            parents = [(depth, parent) for depth, parent in parents if depth < block.depth]
+            nested = following and following.kind in ("bullet", "step") and following.depth > block.depth
+            if nested and (markup.rstrip("*_ ").endswith(":") or len(markup.split()) <= 4):
+                parents.append((block.depth, plain(markup).rstrip(":")))
+                continue
+            label, _ = label_of(markup)
+            for start, end in _pieces(text, block):
+                yield passage(block.kind, start, end, label, block.list_id, block.number, parents)
+            if nested or (following and following.kind == "paragraph" and following.depth):
+                parents.append((block.depth, label or plain(markup)))
+        else:
+            if not block.depth:
+                parents = []
+            words = plain(markup)
+            if not section and words[-1:] not in tuple(".!?:") and len(words.split()) <= 4:
+                continue  # a category or a tag line above the title
+            if BYLINE.match(words.strip("()")) and len(words.split()) <= 16:
+                yield passage("byline", block.start, block.end)
+                continue
+            leads = following and following.kind in ("bullet", "step", "header") and not block.depth
+            group = following.list_id if following and leads else 0
+            if any(FAQ_HEADING.match(heading) for heading in path):
+                label, offset = label_of(markup)
+                question = label if label.endswith("?") else path[-1]
+                start = block.start + (offset if label.endswith("?") else 0)
+                for begin, end in _pieces(text, replace(block, start=start)):
+                    yield passage("faq", begin, end, question)
+                continue
+            spans = sentence_spans(markup, block.start)
+            for start, end in spans:
+                last = (start, end) == spans[-1]
+                if group and last and text[start:end].rstrip("*_ ").endswith(":"):
+                    if len(text[start:end].split()) <= 3:
+                        parents = [(0, plain(text[start:end]).rstrip(":"))]  # "Easier:" says what its items are
+                    else:
+                        yield passage("lead", start, end, group=group)
+                else:
+                    yield passage("sentence", start, end, parents=parents)
+
+
+def _passage(
+    text: str,
+    stem: str,
+    section: tuple[str, ...],
+    kind: PassageKind,
+    start: int,
+    end: int,
+    label: str = "",
+    group: int = 0,
+    number: int = 0,
+    parents: Sequence[tuple[int, str]] = (),
+) -> Passage:
+    words = plain(text[start:end])
+    return Passage(stem, section, kind, label, words, start, end, tuple(t for _, t in parents), group, number)
+
+
+def _pieces(text: str, block: Block) -> list[tuple[int, int]]:
+    """The block whole, or its sentences where it is too long to be cited in one."""
+    if len(text[block.start : block.end].split()) <= LONGEST_PASSAGE:
+        return [(block.start, block.end)]
+    return sentence_spans(text[block.start : block.end], block.start)
+
+
+def _row(text: str, header: Block | None, row: Block) -> tuple[str, str]:
+    """A table row's first cell, and the row as "Header: cell; …"."""
+    cells = [plain(cell) for cell in re.split(r"(?<!\\)\|", text[row.start : row.end])]
+    heads = [plain(cell) for cell in re.split(r"(?<!\\)\|", text[header.start : header.end])] if header else []
+    heads += [""] * (len(cells) - len(heads))
+    named = [f"{head}: {cell}" if head else cell for head, cell in zip(heads, cells, strict=False) if cell]
+    return cells[0], "; ".join(named)
+
+
+TITLE_WORDS = re.compile(
+    r"^(the |a |an )?((complete|ultimate|full|beginner'?s?|step-by-step|quick|short|practical) )*"
+    r"(guide|introduction|intro) (to|for|on) (the |a |an )?"
+    r"|^how to (do|perform|master|use|hold|improve) (the |a |an )?|^what (is|are) (the |a |an )?|^(the|a|an) "
+    r"|[?.!]+$|\s+(exercise|drill)?\s*(guide|explained|101|tutorial|basics|for beginners)$"
+    r"|\s+(correctly|properly|safely|with (good|proper|perfect) form)$",
+    re.IGNORECASE,
+)
+
+
+def _exercise(title: str) -> str:
+    """What the article is about: the title up to its first colon or dash, without "How to do" and the like."""
+    name = re.split(r":\s|\s[–—|-]\s|,\s|\s\(", title)[0].strip()
+    while (shorter := TITLE_WORDS.sub("", name).strip()) != name and shorter:
+        name = shorter
+    return name or title
+
+
+ALIAS = re.compile(
+    r"(?:also|often|sometimes|commonly|otherwise) (?:known|referred to|called|named)(?: as)? (?:the |a |an )?"
+    r"(?P<names>[^.;:()]{3,80}?)(?=,|\.|;|:|\(|\)| is | are | was | or simply |$)",
+    re.IGNORECASE,
+)
+
+
+def _aliases(exercise: str, sentences: list[str]) -> tuple[str, ...]:
+    """The other names that the article gives its exercise ("also known as …")."""
+    found: dict[str, str] = {}
+    about = name_pattern((exercise,))
+    for sentence in sentences:
+        for match in ALIAS.finditer(sentence):
+            if not about.search(sentence[: match.start()]):
+                continue
+            for name in re.split(r",| or | and ", match["names"]):
+                name = re.sub(r"^(simply |just |the |a |an )+", "", name.strip(" \"'“”‘’*"), flags=re.IGNORECASE)
+                if 0 < len(name.split()) <= 4 and name.casefold() != exercise.casefold():
+                    found.setdefault(name.casefold(), name)
+    return tuple(found.values())
+
+
+@cache
+def name_pattern(names: tuple[str, ...]) -> re.Pattern[str]:
+    """A pattern that finds any of the names, singular or plural, spaced, hyphened or run together."""
+    alternatives = []
+    for name in sorted(names, key=len, reverse=True):
+        words = [re.escape(word) for word in re.findall(r"\w+", name)]
+        if words:
+            last = re.sub(r"(?:es|s)$", "", words[-1]) if len(words[-1]) > 3 else words[-1]
+            alternatives.append(r"[\s-]*".join([*words[:-1], last + r"(?:es|s)?"]))
+    return re.compile(rf"\b(?:{'|'.join(alternatives) or '(?!)'})\b", re.IGNORECASE)
