@@ -1,0 +1,266 @@
+"""The index: a derived cache of passages in Chroma (meaning) and bm25s (words), rebuilt by itself when it is not right."""
+
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import numpy as np
+
+from assistant.encoder import all_cores, encoder_id, load_encoder
+from assistant.kinds import Kinds
+from assistant.knowledge import Library, name_pattern
+from assistant.types import Passage, SpotterError
+
+if TYPE_CHECKING:
+    from langchain_chroma import Chroma
+    from langchain_core.embeddings import Embeddings
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1
+"""Part of the index's name; raised when the reader, the encoded text or what is stored changes."""
+KEPT = 6
+"""How many indexes stay on disk; of the others, the least recently used are pruned."""
+BATCH = 64
+
+Progress = Callable[[int, int], None]
+
+
+class DamagedIndexError(Exception):
+    """An index on disk does not hold what it should; it is rebuilt."""
+
+
+class Index:
+    """The passages of one library, searchable by meaning and by words; it never changes once it is open."""
+
+    def __init__(self, library: Library, kinds: Kinds, encoder: "Embeddings", folder: Path) -> None:
+        """Opens the index in `folder`, encoding nothing; raises DamagedIndexError when it is not of these passages."""
+        import chromadb
+
+        bm25s = _bm25s()
+
+        self.library, self.kinds, self.encoder, self.folder = library, kinds, encoder, folder
+        self.passages = library.passages
+        self._client: Any = None
+        try:
+            state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+            self.section_kinds: tuple[str, ...] = tuple(state["section_kinds"])
+            self.example_vectors = np.load(folder / "examples.npy", allow_pickle=False)
+            self._words = bm25s.BM25.load(folder / "words", show_progress=False)
+            self._client = _client(folder)
+            self._store = _store(self._client, encoder)
+            self._verify()
+        except (OSError, ValueError, KeyError, TypeError, sqlite3.Error, chromadb.errors.ChromaError) as error:
+            self.close()
+            raise DamagedIndexError(f"{type(error).__name__}: {error}") from error
+
+    def close(self) -> None:
+        """Lets go of the store's files."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """Unit vectors of the texts, shape (len(texts), dimensions), in one encoder pass."""
+        return np.asarray(self.encoder.embed_documents(list(texts)), dtype=np.float32)
+
+    def by_meaning(self, vector: np.ndarray, count: int, article: str | None = None) -> dict[int, float]:
+        """The closest passages: their positions in `passages` with their cosines, closest first."""
+        found = self._store.similarity_search_by_vector_with_relevance_scores(
+            vector.tolist(), k=min(count, len(self.passages)), filter={"article": article} if article else None
+        )
+        return {int(document.id or 0): 1.0 - distance for document, distance in found}
+
+    def by_words(self, text: str) -> np.ndarray:
+        """The BM25 score of every passage, shape (len(passages),)."""
+        tokens = tokenize(text)
+        return self._words.get_scores(tokens) if tokens else np.zeros(len(self.passages), dtype=np.float32)
+
+    def _verify(self) -> None:
+        """Raises ValueError unless the counts agree and a sample of the passages finds itself (or an identical text)."""
+        collection = self._store._collection
+        counts = {len(self.passages), len(self.section_kinds), collection.count()}
+        if len(counts) > 1 or len(self.example_vectors) != len(self.kinds.examples):
+            raise ValueError(f"the articles hold {len(self.passages)} passages, the store {collection.count()}")
+        sample = [str(i) for i in range(0, len(self.passages), max(1, len(self.passages) // 8))]
+        stored = collection.get(ids=sample, include=["embeddings", "documents"])
+        found = collection.query(query_embeddings=stored["embeddings"], n_results=1, include=["documents"])
+        if [documents[:1] for documents in found["documents"]] != [[text] for text in stored["documents"]]:
+            raise ValueError("a stored passage does not find itself")
+
+
+def open_index(
+    library: Library, kinds: Kinds, cache: Path, encoder_name: str = "", progress: Progress | None = None
+) -> Index:
+    """The index of these passages with this encoder, from the cache when it is there and sound, else built anew.
+
+    `progress(done, total)` is called while passages are encoded. Raises SpotterError when the cache cannot be written.
+    """
+    from filelock import FileLock
+
+    encoder = load_encoder(encoder_name)
+    folder = cache / f"index-{_fingerprint(library, kinds, encoder_name)}"
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with FileLock(cache / "index.lock"):
+            try:
+                index = Index(library, kinds, encoder, folder)
+            except DamagedIndexError as damage:
+                if folder.exists():
+                    log.warning("The index is damaged and is being rebuilt: %s", damage)
+                index = _rebuild(library, kinds, encoder, folder, progress)
+            os.utime(folder)
+            _prune(cache)
+    except OSError as error:
+        raise SpotterError(
+            f"The index cannot be kept in {cache}: {error}. Set SPOTTER_CACHE to another folder."
+        ) from error
+    return index
+
+
+def _rebuild(library: Library, kinds: Kinds, encoder: "Embeddings", folder: Path, progress: Progress | None) -> Index:
+    """Builds aside, verifies, then switches by renaming; a half-built index never has the name that is looked for."""
+    building = folder.parent / f"building-{uuid4().hex}"
+    try:
+        _build(library, kinds, encoder, building, progress)
+        Index(library, kinds, encoder, building).close()
+    except DamagedIndexError as damage:
+        raise SpotterError(
+            f"The index that was just built does not hold: {damage}. Is {folder.parent} full?"
+        ) from damage
+    else:
+        if folder.exists():
+            folder.rename(folder.parent / f"building-{uuid4().hex}")
+        building.rename(folder)
+        return Index(library, kinds, encoder, folder)
+    finally:
+        for leftover in folder.parent.glob("building-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _build(library: Library, kinds: Kinds, encoder: "Embeddings", folder: Path, progress: Progress | None) -> None:
+    from langchain_core.documents import Document
+
+    folder.mkdir(parents=True)
+    texts = [search_text(library, passage) for passage in library.passages]
+    documents = [
+        Document(text, id=str(i), metadata={"article": passage.article})
+        for i, (text, passage) in enumerate(zip(texts, library.passages, strict=True))
+    ]
+    client = _client(folder)
+    store = _store(client, encoder)
+    with all_cores():
+        for start in range(0, len(documents), BATCH):
+            store.add_documents(documents[start : start + BATCH])
+            if progress:
+                progress(min(start + BATCH, len(documents)), len(documents))
+        texts_of_examples = [bare(example.text) for example in kinds.examples]
+        examples = np.asarray(encoder.embed_documents(texts_of_examples), dtype=np.float32)
+        section_kinds = _section_kinds(library, kinds, encoder)
+    client.close()
+    np.save(folder / "examples.npy", examples, allow_pickle=False)
+    words = _bm25s().BM25()
+    words.index([tokenize(text) for text in texts], show_progress=False)
+    words.save(folder / "words", show_progress=False)
+    (folder / "state.json").write_text(json.dumps({"section_kinds": section_kinds}), encoding="utf-8")
+
+
+def _section_kinds(library: Library, kinds: Kinds, encoder: "Embeddings") -> list[str]:
+    """The kind of each passage's section: that of the known heading closest to its innermost telling heading."""
+    known = np.asarray(encoder.embed_documents([heading for _, heading in kinds.headings]), dtype=np.float32)
+    headings = sorted({(p.article, heading) for p in library.passages for heading in p.section})
+    texts = [generic(heading, library.by_stem[stem].names) for stem, heading in headings]
+    cosines = np.asarray(encoder.embed_documents(texts), dtype=np.float32) @ known.T
+    best = {
+        key: (float(row.max()), kinds.headings[int(row.argmax())][0])
+        for key, row in zip(headings, cosines, strict=True)
+    }
+
+    def kind(passage: Passage) -> str:
+        if passage.kind == "byline":
+            return "author"
+        if passage.section == (library.by_stem[passage.article].title,):
+            return "definition"
+        telling = [best[passage.article, heading] for heading in reversed(passage.section)]
+        return next((name for score, name in telling if score >= TELLING_HEADING), "")
+
+    return [kind(passage) for passage in library.passages]
+
+
+TELLING_HEADING = 0.5
+"""The cosine from which a heading is taken to be of a known heading's kind."""
+
+
+def generic(text: str, names: tuple[str, ...]) -> str:
+    """The text with "this exercise" for the exercise's names, so that all articles and questions read alike."""
+    return name_pattern(names).sub("this exercise", text)
+
+
+def bare(text: str) -> str:
+    """A generic text without "this exercise": what is asked rather than of what."""
+    return " ".join(re.sub(r"\bthis exercise\b", "", text).split()) or text
+
+
+def search_text(library: Library, passage: Passage) -> str:
+    """What is encoded for a passage: its section, the items above it and its text, with the exercise's name made generic."""
+    article = library.by_stem[passage.article]
+    context = passage.label if passage.kind == "faq" else passage.section[-1]
+    return generic(". ".join([context, *passage.parents, passage.text]), article.names)
+
+
+def tokenize(text: str) -> list[str]:
+    """The stemmed content words of an English text."""
+    import Stemmer
+
+    bm25s = _bm25s()
+
+    stemmer = Stemmer.Stemmer("english")
+    tokens = bm25s.tokenize([text], stopwords="english", stemmer=stemmer, return_ids=False, show_progress=False)
+    return list(tokens[0])
+
+
+def _fingerprint(library: Library, kinds: Kinds, encoder_name: str) -> str:
+    """Names the index after everything it is derived from: articles, reader, kinds and encoder."""
+    passages = [(p.article, p.section, p.kind, p.start, p.end, p.text) for p in library.passages]
+    texts = [(article.stem, article.text) for article in library.articles]
+    source = repr((FORMAT, encoder_id(encoder_name), kinds, texts, passages))
+    return hashlib.sha256(source.encode()).hexdigest()[:16]
+
+
+def _prune(cache: Path) -> None:
+    def used(folder: Path) -> float:
+        with suppress(FileNotFoundError):
+            return folder.stat().st_mtime
+        return 0.0
+
+    for old in sorted(cache.glob("index-*"), key=used, reverse=True)[KEPT:]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _bm25s() -> Any:
+    import bm25s
+
+    logging.getLogger("bm25s").setLevel(logging.WARNING)  # its import sets DEBUG
+    return bm25s
+
+
+def _client(folder: Path) -> Any:
+    import chromadb
+    from chromadb.config import Settings
+
+    return chromadb.PersistentClient(str(folder / "chroma"), settings=Settings(anonymized_telemetry=False))
+
+
+def _store(client: Any, encoder: "Embeddings") -> "Chroma":
+    from langchain_chroma import Chroma
+
+    return Chroma("passages", encoder, client=client, collection_configuration={"hnsw": {"space": "cosine"}})
