@@ -1,0 +1,291 @@
+"""The command line: ask, chat, index, doctor and batch."""
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from assistant.types import SpotterError, Triage, Turn
+
+if TYPE_CHECKING:
+    from assistant.pipeline import Assistant
+    from assistant.settings import Settings
+
+app = typer.Typer(
+    help="Spotter answers exercise questions with the articles' own lines and exact citations.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # plain help needs no rich, whose import is most of the time that --help takes
+    pretty_exceptions_enable=False,
+)
+
+Articles = Annotated[Path | None, typer.Option("--articles", help="Answer from this folder of .md and .txt articles.")]
+HoldOut = Annotated[bool, typer.Option("--hold-out-faq", help="Leave every FAQ section out of the index.")]
+Debug = Annotated[bool, typer.Option("--debug", help="With JSON: also hits, draft and replaced claims.")]
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="The question, in quotes.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the reply as JSON.")] = False,
+    articles: Articles = None,
+    hold_out_faq: HoldOut = False,
+    debug: Debug = False,
+) -> None:
+    """Answers one question."""
+    from assistant.respond import reply_json
+
+    with _assistant(articles, hold_out_faq) as assistant:
+        reply = assistant.reply(question)
+        if as_json:
+            print(json.dumps(reply_json(reply, debug=debug), ensure_ascii=False, indent=2))
+        else:
+            _show(reply.text, reply.suggestions)
+
+
+@app.command()
+def chat(articles: Articles = None) -> None:
+    """Holds a conversation; an empty line or Ctrl-D ends it."""
+    from rich.console import Console
+
+    console = Console()
+    with _assistant(articles, False) as assistant:
+        turns: list[Turn] = []
+        triage = Triage()
+        console.print("Ask about the exercise; an empty line ends. Not medical advice.", style="dim")
+        while True:
+            try:
+                message = console.input("[bold]You:[/bold] ")
+            except (EOFError, KeyboardInterrupt):
+                console.print()
+                return
+            if not message.strip():
+                return
+            reply = assistant.reply(message, turns, triage)
+            triage = reply.triage
+            turns += [Turn("user", message), Turn("assistant", reply.text)]
+            _show(reply.text, reply.suggestions)
+
+
+@app.command()
+def index(
+    show: Annotated[str | None, typer.Option("--show", metavar="ARTICLE", help="Show how an article was read.")] = None,
+    articles: Articles = None,
+) -> None:
+    """Builds the index if need be, and shows what it holds."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    with _assistant(articles, False) as assistant:
+        opened = assistant.index
+        if show is None:
+            table = Table("article", "exercise", "also called", "passages", title=str(opened.folder.name))
+            for article in opened.library.articles:
+                count = str(len(article.passages))
+                table.add_row(article.stem, article.exercise, ", ".join(article.aliases), count)
+            console.print(table)
+            return
+        if show not in opened.library.by_stem:
+            raise SpotterError(f"There is no article {show!r}. There are: {', '.join(sorted(opened.library.by_stem))}.")
+        article = opened.library.by_stem[show]
+        pairs = zip(opened.passages, opened.section_kinds, strict=True)
+        mine = [(passage, kind) for passage, kind in pairs if passage.article == show]
+        table = Table("place", "kind", "section", "section's kind", "passage", title=article.title)
+        for passage, kind in mine:
+            place = f"{passage.start}–{passage.end}"
+            table.add_row(place, passage.kind, " › ".join(passage.section), kind, passage.text)
+        console.print(table)
+        console.print("Consult lines:", style="bold")
+        for passage, kind in mine:
+            if kind == "consult":
+                console.print(f"  {passage.text}", markup=False)
+
+
+@app.command()
+def doctor(articles: Articles = None) -> None:
+    """Checks versions, settings, encoder, rules and index, and says what is degraded; exit code 1 when something is."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("what", "state", show_header=False, box=None)
+    table.add_row("Python", platform.python_version())
+    faults: list[str] = []
+    for package in ("langchain-core", "chromadb", "sentence-transformers", "torch", "gradio"):
+        try:
+            table.add_row(package, version(package))
+        except PackageNotFoundError:
+            table.add_row(package, "missing")
+            faults.append(f"{package} is not installed. Run `make install`.")
+    settings = _settings(articles)
+    for name, value in settings.model_dump().items():
+        table.add_row(f"SPOTTER_{name.upper()}", str(value))
+    try:
+        from assistant.encoder import encoder_id
+
+        table.add_row("encoder", encoder_id(settings.encoder))
+        with _assistant(articles, False) as assistant:
+            opened = assistant.index
+            table.add_row("articles", ", ".join(sorted(opened.library.by_stem)))
+            table.add_row("index", f"{opened.folder.name}: {len(opened.passages)} passages, verified")
+            table.add_row("safety rules", f"{len(assistant.rules.rules)} rules (no clinician has reviewed them)")
+            faults += opened.library.problems
+            for stem in opened.library.by_stem:
+                pairs = zip(opened.passages, opened.section_kinds, strict=True)
+                if not any(passage.article == stem and kind == "consult" for passage, kind in pairs):
+                    faults.append(f"{stem}: no lines on when to consult a professional were found.")
+    except SpotterError as error:
+        faults.append(str(error))
+    table.add_row("answers", "the articles' own lines (no language model)")
+    console = Console()
+    console.print(table)
+    for fault in faults:
+        console.print(f"degraded: {fault}", style="red", markup=False)
+    if faults:
+        raise typer.Exit(1)
+    console.print("Nothing is degraded.", style="green")
+
+
+@app.command()
+def batch(
+    source: Annotated[
+        Path, typer.Argument(metavar="INPUT.jsonl", help='Lines of {"id", "turns": ["user message", …]}.')
+    ],
+    target: Annotated[Path, typer.Argument(metavar="OUTPUT.jsonl", help='Lines of {"id", "replies": [reply, …]}.')],
+    articles: Articles = None,
+    hold_out_faq: HoldOut = False,
+    debug: Debug = False,
+) -> None:
+    """Replays conversations and writes every reply, in input order; a bad line is named and the others are answered."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from assistant.respond import reply_json
+
+    try:
+        lines = source.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpotterError(f"{source} cannot be read: {error}") from error
+    cases, faults = _cases(lines)
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    with _assistant(articles, hold_out_faq) as assistant:
+        console = Console(stderr=True)
+        try:
+            with target.open("w", encoding="utf-8") as output:
+                for case in track(cases, "Answering", console=console, disable=not console.is_terminal):
+                    turns: list[Turn] = []
+                    triage = Triage()
+                    replies: list[dict[str, Any]] = []
+                    for message in case["turns"]:
+                        reply = assistant.reply(message, turns, triage)
+                        triage = reply.triage
+                        turns += [Turn("user", message), Turn("assistant", reply.text)]
+                        replies.append(reply_json(reply, debug=debug))
+                    output.write(json.dumps({"id": case["id"], "replies": replies}, ensure_ascii=False) + "\n")
+        except OSError as error:
+            raise SpotterError(f"{target} cannot be written: {error.strerror}") from error
+    if faults:
+        raise typer.Exit(1)
+
+
+def _cases(lines: list[str]) -> tuple[list[dict[str, Any]], list[str]]:
+    """The good lines of a batch file, and `line N: reason` for each bad one; blank lines are neither."""
+    cases: list[dict[str, Any]] = []
+    faults: list[str] = []
+    seen: set[str] = set()
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        reason = ""
+        try:
+            case = json.loads(line)
+        except ValueError as error:
+            case, reason = None, f"not JSON: {error}"
+        if not reason and not isinstance(case, dict):
+            reason = "not an object"
+        elif not reason and not isinstance(case.get("id"), str):
+            reason = '"id" must be a string'
+        elif not reason and case["id"] in seen:
+            reason = f'the id "{case["id"]}" was used before'
+        elif not reason:
+            turns = case.get("turns")
+            if not isinstance(turns, list) or not turns or not all(isinstance(turn, str) for turn in turns):
+                reason = '"turns" must be a non-empty list of strings'
+        if reason:
+            faults.append(f"line {number}: {reason}")
+        else:
+            seen.add(case["id"])
+            cases.append(case)
+    return cases, faults
+
+
+def _settings(articles: Path | None) -> "Settings":
+    from pydantic import ValidationError
+
+    from assistant.settings import Settings
+
+    try:
+        return Settings(articles=articles) if articles else Settings()
+    except ValidationError as error:
+        faults = "; ".join(f"SPOTTER_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
+        raise SpotterError(f"A setting is wrong: {faults}") from error
+
+
+@contextmanager
+def _assistant(articles: Path | None, hold_out_faq: bool) -> "Iterator[Assistant]":
+    """The assistant, with a progress bar on standard error while the index is built."""
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    settings = _settings(articles)
+    from assistant.pipeline import Assistant
+
+    bar = Bar(console=Console(stderr=True), transient=True)
+    task = bar.add_task("Indexing", total=None)
+
+    def progress(done: int, total: int) -> None:
+        bar.start()
+        bar.update(task, completed=done, total=total)
+
+    try:
+        assistant = Assistant.open(settings, hold_out_faq=hold_out_faq, progress=progress)
+    finally:
+        if bar.live.is_started:
+            bar.stop()
+    try:
+        yield assistant
+    finally:
+        assistant.close()
+
+
+def _show(text: str, suggestions: tuple[str, ...]) -> None:
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    console = Console()
+    console.print(Markdown(text))
+    if suggestions:
+        console.print(f"\nYou could also ask: {' · '.join(suggestions)}", style="dim", markup=False)
+
+
+def main() -> None:
+    """Runs the command line; what an operator must fix is shown without a traceback."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    try:
+        app()
+    except SpotterError as error:
+        print(f"spotter: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
