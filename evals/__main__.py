@@ -1,0 +1,136 @@
+"""`python -m evals [NAME …]`: runs the evals, prints their tables and keeps the results in evals/results."""
+
+import json
+import logging
+import platform
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Annotated, Any
+
+import typer
+
+from assistant.settings import ROOT, Settings
+from assistant.types import SpotterError
+from evals import answer, faq, scorers, speed, triage
+
+RESULTS = Path(__file__).parent / "results"
+EVALS: dict[str, Callable[[Settings], dict[str, Any]]] = {
+    "faq": faq.run,
+    "answer": answer.run,
+    "triage": triage.run,
+    "speed": speed.run,
+}
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def run(
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME…", help=f"Which of: {', '.join(EVALS)}.")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Write the results to evals/results.")] = False,
+) -> None:
+    """Runs the named evals (by default the FAQ's) and prints what they found."""
+    for name in names or ["faq"]:
+        if name not in EVALS:
+            raise SpotterError(f"There is no eval {name!r}. There are: {', '.join(EVALS)}.")
+        result = EVALS[name](Settings())
+        _print(name, result)
+        if keep:
+            kept = {"commit": _commit(), "python": platform.python_version(), "result": _without_timings(result)}
+            RESULTS.mkdir(exist_ok=True)
+            text = json.dumps(kept, indent=1, ensure_ascii=False)
+            (RESULTS / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _print(name: str, result: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=120)
+    if name == "speed":
+        table = Table("what", "value", title=name)
+        for key, value in result.items():
+            table.add_row(key, f"{value:.3f}")
+        console.print(table)
+        return
+    if name == "triage":
+        table = Table("set", "level", "right", "of", "share", "95 % interval", title=name)
+        for cases, rows in result.items():
+            for level in ("emergency", "consult", "none"):
+                mine = [row for row in rows if row["label"] == level]
+                right = sum(row["level"] == level for row in mine)
+                table.add_row(cases, level, str(right), str(len(mine)), *_share(right, len(mine)))
+        console.print(table)
+        return
+    table = Table(
+        "set", "part", "cases", "strict", "95 % interval", "facts", "valid", "words", "outcome", "ms", title=name
+    )
+    for cases, rows in result.items():
+        for part, mine in _parts(rows).items():
+            scored = [row for row in mine if row["strict"] is not None]
+            strict = sum(row["strict"] for row in scored)
+            share, interval = _share(strict, len(scored))
+            facts = scorers.mean(row["facts"] for row in mine)
+            valid = scorers.mean(row["citations_valid"] for row in mine)
+            outcome = scorers.mean(row.get("outcome_right", float(row["outcome"] == "answered")) for row in mine)
+            words = [row["words"] for row in mine if row["outcome"] == "answered"]
+            cells = [_number(facts), _number(valid), f"{median(words):g}" if words else "–", _number(outcome)]
+            cells.append(f"{1000 * median(row['seconds'] for row in mine):.0f}")
+            table.add_row(cases, part, str(len(mine)), share, interval, *cells)
+    console.print(table)
+
+
+def _without_timings(result: dict[str, Any]) -> dict[str, Any]:
+    """The same commit keeps the same result; how long each reply took is printed only."""
+    if not all(isinstance(rows, list) for rows in result.values()):
+        return result
+    return {
+        name: [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+        for name, rows in result.items()
+    }
+
+
+def _parts(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    key = "split" if "split" in rows[0] else "style"
+    parts: dict[str, list[dict[str, Any]]] = {"all": rows}
+    if key == "style":
+        parts = {
+            "answerable": [r for r in rows if r["strict"] is not None],
+            "other": [r for r in rows if r["strict"] is None],
+        }
+    for row in rows:
+        parts.setdefault(row[key], []).append(row)
+    return parts
+
+
+def _share(successes: float, count: int) -> tuple[str, str]:
+    if not count:
+        return "–", "–"
+    low, high = scorers.wilson(successes, count)
+    return f"{successes / count:.2f}", f"{low:.2f}–{high:.2f}"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
+def _commit() -> str:
+    found = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True)
+    return found.stdout.strip() or "unknown"
+
+
+def main() -> None:
+    """Runs the command line; what an operator must fix is shown without a traceback."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    try:
+        app()
+    except SpotterError as error:
+        print(f"evals: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""What makes a reply good: pure functions that give None where they do not apply."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from assistant.knowledge import Article
+from assistant.types import Citation, Reply
+from evals.cases import Case, stated
+
+CITABLE = range(3, 81)
+"""How many words a citation may have: a passage, not a section."""
+CONNECTING = 20
+"""How many words of an answer may stand in none of its claims."""
+
+
+def facts(case: Case, reply: Reply) -> float | None:
+    """The share of the case's facts that the answer states."""
+    if not case.nuggets:
+        return None
+    return sum(stated(alternatives, reply.answer) for alternatives in case.nuggets) / len(case.nuggets)
+
+
+def strict(case: Case, reply: Reply, articles: Mapping[str, Article]) -> float | None:
+    """1.0 when every fact is stated, within the words allowed, every claim cited and every citation valid; else 0.0."""
+    if not case.nuggets:
+        return None
+    return float(
+        reply.outcome == "answered"
+        and facts(case, reply) == 1.0
+        and words(reply) <= case.max_words
+        and bool(reply.claims)
+        and all(claim.citations for claim in reply.claims)
+        and citations_valid(reply, articles) == 1.0
+        and outside_claims(reply) <= CONNECTING
+    )
+
+
+def citations_valid(reply: Reply, articles: Mapping[str, Article]) -> float | None:
+    """The share of citations that are exact slices of their article and as long as a passage."""
+    cited = [citation for claim in reply.claims for citation in claim.citations]
+    if not cited:
+        return None
+    return sum(_valid(citation, articles) for citation in cited) / len(cited)
+
+
+def _valid(citation: Citation, articles: Mapping[str, Article]) -> bool:
+    article = articles.get(citation.article)
+    exact = article is not None and article.text[citation.start : citation.end] == citation.quote
+    return exact and len(citation.quote.split()) in CITABLE
+
+
+def outcome_right(case: Case, reply: Reply) -> float:
+    """1.0 when the reply has the outcome that is right; an emergency is always referred."""
+    return float(reply.outcome == ("referred" if case.triage == "emergency" else case.expect))
+
+
+def words(reply: Reply) -> int:
+    """How many words the answer has."""
+    return len(reply.answer.split())
+
+
+def outside_claims(reply: Reply) -> int:
+    """How many words of the answer stand in none of its claims."""
+    said = Counter(word for claim in reply.claims for word in _bare(claim.text))
+    return sum((Counter(_bare(reply.answer)) - said).values())
+
+
+def _bare(text: str) -> list[str]:
+    return re.findall(r"[a-z0-9]+", re.sub(r"\[\d+\]", "", text.lower()))
+
+
+def mean(scores: Iterable[float | None]) -> float | None:
+    """The mean of the scores that apply; None when none does."""
+    applying = [score for score in scores if score is not None]
+    return sum(applying) / len(applying) if applying else None
+
+
+def wilson(successes: float, count: int, z: float = 1.96) -> tuple[float, float]:
+    """The 95 % interval of a share (Wilson 1927)."""
+    if not count:
+        return 0.0, 1.0
+    share = successes / count
+    centre = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count)) / (1 + z * z / count)
+    return max(0.0, centre - half), min(1.0, centre + half)

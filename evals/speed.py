@@ -1,0 +1,96 @@
+"""Speed: every time beside a yardstick taken in the same run, since machines differ and are noisy."""
+
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from statistics import median, quantiles
+from typing import Any
+
+from assistant.encoder import packaged_model
+from assistant.pipeline import Assistant
+from assistant.settings import ROOT, Settings
+from evals.cases import load_cases
+
+ROUNDS = 3
+PAGE_PORT = 7871
+QUESTION = "What muscles does it work?"
+BARE = """
+import sentence_transformers, langchain_chroma
+sentence_transformers.SentenceTransformer({model!r}, device="cpu", local_files_only=True).encode(["warm"])
+"""
+
+
+def run(settings: Settings) -> dict[str, Any]:
+    """Seconds and ratios: a warm answer to one encoder pass, the first answer and the page to their bare imports."""
+    model = settings.encoder or str(packaged_model())
+    answer, encoder_pass = _warm(settings)
+    bare = _fastest([sys.executable, "-c", BARE.format(model=model)])
+    first = _fastest([sys.executable, "-m", "assistant", "ask", QUESTION])
+    gradio = _fastest([sys.executable, "-c", "import gradio"])
+    page = min(_page() for _ in range(ROUNDS))
+    p50, p95 = median(answer), quantiles(answer, n=20)[-1]
+    return {
+        "encoder_pass_p50": encoder_pass,
+        "answer_p50": p50,
+        "answer_p95": p95,
+        "answer_p50_in_passes": p50 / encoder_pass,
+        "answer_p95_in_passes": p95 / encoder_pass,
+        "bare_imports_and_load": bare,
+        "first_answer": first,
+        "first_answer_ratio": first / bare,
+        "import_gradio": gradio,
+        "page_usable": page,
+        "page_after_gradio": page - gradio,
+    }
+
+
+def _warm(settings: Settings) -> tuple[list[float], float]:
+    questions = [case.turns[0] for case in load_cases("heel-kicks-dev")]
+    assistant = Assistant.open(settings)
+    try:
+        for question in questions[:10]:
+            assistant.reply(question)
+        answers, passes = [], []
+        for question in questions:
+            passes.append(_timed(lambda asked=question: assistant.index.embed([asked])))
+            answers.append(_timed(lambda asked=question: assistant.reply(asked)))
+    finally:
+        assistant.close()
+    return answers, median(passes)
+
+
+def _timed(call: Any) -> float:
+    begun = time.perf_counter()
+    call()
+    return time.perf_counter() - begun
+
+
+def _fastest(command: list[str]) -> float:
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    return min(
+        _timed(lambda: subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True))
+        for _ in range(ROUNDS)
+    )
+
+
+def _page() -> float:
+    """Seconds from starting `python app.py` until the page is served."""
+    environment = {**os.environ, "SPOTTER_PORT": str(PAGE_PORT)}
+    begun = time.perf_counter()
+    page = subprocess.Popen(
+        [sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        while time.perf_counter() - begun < 120:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{PAGE_PORT}/", timeout=5) as answer:
+                    if answer.status == 200:
+                        return time.perf_counter() - begun
+            except OSError:
+                time.sleep(0.05)
+        raise TimeoutError("the page did not come up in two minutes")
+    finally:
+        page.terminate()
+        page.wait()
