@@ -94,11 +94,17 @@ def _choose(
     if urgent:
         return advice, "lines"
     if symptom and found.example.kind != "consult":  # something else is asked, too
+        if found.example.whole and (section := _section(index, stem, found.example.kind, hits)):
+            return section, _layout(section)  # the notice has the consult lines
         rest = _closest([hit for hit in hits if hit.passage not in consult_lines(index, stem)])
         return (advice + rest if kind == "consult" else rest + advice), "lines"
     if found.whole >= WHOLE and (section := _section(index, stem, kind, hits)):
-        return section, "steps" if any(passage.kind == "step" for passage in section) else "list"
+        return section, _layout(section)
     return (advice, "lines") if symptom else (_closest(hits), "lines")
+
+
+def _layout(section: Sequence[Passage]) -> Layout:
+    return "steps" if any(passage.kind == "step" for passage in section) else "list"
 
 
 def not_covered(question: Question, found: Retrieved, index: Index) -> str | None:
