@@ -52,14 +52,14 @@ def load_encoder(name: str = "") -> "Embeddings":
 
     Raises SpotterError when the named model cannot be loaded without a network.
     """
-    path = packaged_model() if not name else name
+    path = name or packaged_model()
     # Set before the import: the hub's client reads them once, and a missing file must not become a download.
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
     import torch
     from langchain_huggingface import HuggingFaceEmbeddings
     from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()
+    disable_progress_bar()  # type: ignore[no-untyped-call]
     torch.set_num_threads(1)
     try:
         return HuggingFaceEmbeddings(

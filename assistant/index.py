@@ -1,4 +1,4 @@
-"""The index: a derived cache of passages in Chroma (meaning) and bm25s (words), rebuilt by itself when it is not right."""
+"""The index: a cache of passages in Chroma (meaning) and bm25s (words) that rebuilds itself when it is not right."""
 
 import hashlib
 import json
@@ -53,10 +53,12 @@ class Index:
         self._client: Any = None
         try:
             state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+            if state["files"] != _files(folder):
+                raise ValueError("its files are not those that were written")
             self.section_kinds: tuple[str, ...] = tuple(state["section_kinds"])
             self.example_vectors = np.load(folder / "examples.npy", allow_pickle=False)
             self._words = bm25s.BM25.load(folder / "words", show_progress=False)
-            self._client = _client(folder)
+            self._client = _client(folder / state["store"])
             self._store = _store(self._client, encoder)
             self._verify()
         except (OSError, ValueError, KeyError, TypeError, sqlite3.Error, chromadb.errors.ChromaError) as error:
@@ -86,7 +88,7 @@ class Index:
         return self._words.get_scores(tokens) if tokens else np.zeros(len(self.passages), dtype=np.float32)
 
     def _verify(self) -> None:
-        """Raises ValueError unless the counts agree and a sample of the passages finds itself (or an identical text)."""
+        """Raises ValueError unless the counts agree and a sample of passages finds itself (or an identical text)."""
         collection = self._store._collection
         counts = {len(self.passages), len(self.section_kinds), collection.count()}
         if len(counts) > 1 or len(self.example_vectors) != len(self.kinds.examples):
@@ -94,7 +96,8 @@ class Index:
         sample = [str(i) for i in range(0, len(self.passages), max(1, len(self.passages) // 8))]
         stored = collection.get(ids=sample, include=["embeddings", "documents"])
         found = collection.query(query_embeddings=stored["embeddings"], n_results=1, include=["documents"])
-        if [documents[:1] for documents in found["documents"]] != [[text] for text in stored["documents"]]:
+        texts, closest = stored["documents"] or [], found["documents"] or []
+        if [documents[:1] for documents in closest] != [[text] for text in texts]:
             raise ValueError("a stored passage does not find itself")
 
 
@@ -156,22 +159,50 @@ def _build(library: Library, kinds: Kinds, encoder: "Embeddings", folder: Path, 
         Document(text, id=str(i), metadata={"article": passage.article})
         for i, (text, passage) in enumerate(zip(texts, library.passages, strict=True))
     ]
-    client = _client(folder)
+    # A name of its own: Chroma keeps a store that failed to open in mind by its path, and would not open it again.
+    name = f"chroma-{uuid4().hex}"
+    client = _client(folder / name)
     store = _store(client, encoder)
     with all_cores():
         for start in range(0, len(documents), BATCH):
             store.add_documents(documents[start : start + BATCH])
             if progress:
                 progress(min(start + BATCH, len(documents)), len(documents))
-        texts_of_examples = [bare(example.text) for example in kinds.examples]
-        examples = np.asarray(encoder.embed_documents(texts_of_examples), dtype=np.float32)
+        examples = _example_vectors(kinds, encoder, folder.parent)
         section_kinds = _section_kinds(library, kinds, encoder)
     client.close()
     np.save(folder / "examples.npy", examples, allow_pickle=False)
     words = _bm25s().BM25()
     words.index([tokenize(text) for text in texts], show_progress=False)
     words.save(folder / "words", show_progress=False)
-    (folder / "state.json").write_text(json.dumps({"section_kinds": section_kinds}), encoding="utf-8")
+    state = {"store": name, "section_kinds": section_kinds, "files": _files(folder)}
+    (folder / "state.json").write_text(json.dumps(state), encoding="utf-8")
+
+
+def _files(folder: Path) -> dict[str, str]:
+    """What tells that an index's files are whole: checksums, and the sizes of those that Chroma touches on opening.
+
+    Chroma's native code ends the process over a vector file that was cut; a damaged database it reports as an error.
+    """
+    kept = [*folder.glob("*.npy"), *folder.glob("words/*")]
+    state = {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in kept}
+    return state | {str(path.relative_to(folder)): str(path.stat().st_size) for path in folder.rglob("*.bin")}
+
+
+def _example_vectors(kinds: Kinds, encoder: "Embeddings", cache: Path) -> np.ndarray:
+    """The vectors of the example questions, kept beside the indexes since every library needs the same many."""
+    texts = [bare(example.text) for example in kinds.examples]
+    one_vector = np.round(encoder.embed_query(texts[0]), 3).tolist()  # tells the encoder
+    digest = hashlib.sha256(repr((one_vector, texts)).encode()).hexdigest()[:16]
+    shared = cache / f"examples-{digest}.npy"
+    with suppress(OSError, ValueError):
+        if len(vectors := np.load(shared, allow_pickle=False)) == len(texts):
+            return np.asarray(vectors)
+    vectors = np.asarray(encoder.embed_documents(texts), dtype=np.float32)
+    for old in cache.glob("examples-*.npy"):
+        old.unlink(missing_ok=True)
+    np.save(shared, vectors, allow_pickle=False)
+    return vectors
 
 
 def _section_kinds(library: Library, kinds: Kinds, encoder: "Embeddings") -> list[str]:
@@ -211,7 +242,7 @@ def bare(text: str) -> str:
 
 
 def search_text(library: Library, passage: Passage) -> str:
-    """What is encoded for a passage: its section, the items above it and its text, with the exercise's name made generic."""
+    """What is encoded for a passage: its section, the items above it and its text, the exercise's name made generic."""
     article = library.by_stem[passage.article]
     context = passage.label if passage.kind == "faq" else passage.section[-1]
     return generic(". ".join([context, *passage.parents, passage.text]), article.names)
@@ -257,7 +288,7 @@ def _client(folder: Path) -> Any:
     import chromadb
     from chromadb.config import Settings
 
-    return chromadb.PersistentClient(str(folder / "chroma"), settings=Settings(anonymized_telemetry=False))
+    return chromadb.PersistentClient(str(folder), settings=Settings(anonymized_telemetry=False))
 
 
 def _store(client: Any, encoder: "Embeddings") -> "Chroma":
