@@ -15,7 +15,9 @@ from assistant.pipeline import Assistant
 from assistant.types import SpotterError
 
 Open = Callable[..., Index]
-PLANK = "# Plank\n\n## How to do a plank\n\n1. Rest on the forearms.\n2. Lift the hips.\n\n## Muscles\n\n- Core: Holds.\n"
+PLANK = (
+    "# Plank\n\n## How to do a plank\n\n1. Rest on the forearms.\n2. Lift the hips.\n\n## Muscles\n\n- Core: Holds.\n"
+)
 SQUAT = "# Squat\n\n## How to squat\n\n1. Bend the knees.\n2. Lift the hips.\n"
 
 
@@ -32,15 +34,15 @@ def few_kinds(kinds: Kinds) -> Kinds:
 
 
 @pytest.fixture
-def opened(
-    tmp_path: Path, few_kinds: Kinds, fake_encoder: Any, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Open]:
+def opened(tmp_path: Path, few_kinds: Kinds, fake_encoder: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
     """Opens an index in one cache with the fake encoder, and closes it at the end."""
     monkeypatch.setattr(index_module, "load_encoder", lambda name="": fake_encoder)
     indexes: list[Index] = []
 
     def open_one(*texts: str, **options: Any) -> Index:
-        found = open_index(library(*(texts or (PLANK,))), options.pop("kinds", few_kinds), tmp_path / "cache", **options)
+        found = open_index(
+            library(*(texts or (PLANK,))), options.pop("kinds", few_kinds), tmp_path / "cache", **options
+        )
         indexes.append(found)
         return found
 

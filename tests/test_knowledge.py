@@ -1,0 +1,269 @@
+import hashlib
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assistant.knowledge import Article, Library, label_of, name_pattern, plain, read_article, read_library
+from assistant.settings import ROOT
+from assistant.types import Passage, SpotterError
+
+WORDS_OF_THE_CUSTOMERS_ARTICLE = "4b9240f8cba3bcd2d94d59e8eef96bd1e5fbff55d26f3e98c735e37b98ffb7ff"
+
+MARKDOWN = """# Toe Taps: A Quick Guide
+
+*By Kim 4 min read*
+
+Toe taps, also known as step taps, are a light drill. They warm you up.
+
+## Muscles Worked
+
+Several muscles share the work:
+
+- Primary:
+  - Calves (Soleus): Lift the heel.
+  - Quads: Lift the knee.
+- Core: Keeps you tall.
+
+## How to Do Toe Taps
+
+1. Stance: Stand tall. Look ahead.
+2. Tap the step.
+
+## Frequently Asked Questions
+
+### Are they hard?
+
+No. Start slowly.
+"""
+RAW = """Drills
+
+Toe Taps: A Quick Guide
+
+By Kim 4 min read
+
+Toe taps, also known as step taps, are a light drill. They warm you up.
+
+Muscles Worked
+
+Several muscles share the work:
+
+  • Primary:
+    • Calves (Soleus): Lift the heel.
+    • Quads: Lift the knee.
+  • Core: Keeps you tall.
+
+How to Do Toe Taps
+
+  1. Stance: Stand tall. Look ahead.
+  2. Tap the step.
+
+Frequently Asked Questions
+
+Are they hard?
+
+No. Start slowly.
+"""
+TITLE = "Toe Taps: A Quick Guide"
+MUSCLES, STEPS, FAQ = "Muscles Worked", "How to Do Toe Taps", "Frequently Asked Questions"
+EXPECTED = [
+    ("byline", (TITLE,), (), "", "By Kim 4 min read", 0),
+    ("sentence", (TITLE,), (), "", "Toe taps, also known as step taps, are a light drill.", 0),
+    ("sentence", (TITLE,), (), "", "They warm you up.", 0),
+    ("lead", (MUSCLES,), (), "", "Several muscles share the work:", 0),
+    ("bullet", (MUSCLES,), ("Primary",), "Calves (Soleus)", "Calves (Soleus): Lift the heel.", 0),
+    ("bullet", (MUSCLES,), ("Primary",), "Quads", "Quads: Lift the knee.", 0),
+    ("bullet", (MUSCLES,), (), "Core", "Core: Keeps you tall.", 0),
+    ("step", (STEPS,), (), "Stance", "Stance: Stand tall. Look ahead.", 1),
+    ("step", (STEPS,), (), "", "Tap the step.", 2),
+    ("faq", (FAQ, "Are they hard?"), (), "Are they hard?", "No. Start slowly.", 0),
+]
+
+
+def shape(article: Article) -> list[tuple[str, tuple[str, ...], tuple[str, ...], str, str, int]]:
+    return [(p.kind, p.section, p.parents, p.label, p.text, p.number) for p in article.passages]
+
+
+def texts(markdown: str) -> list[str]:
+    return [passage.text for passage in read_article(markdown, "x").passages]
+
+
+def assert_exact(article: Article) -> None:
+    for passage in article.passages:
+        quote = article.text[passage.start : passage.end]
+        assert quote == quote.strip() != ""
+        if passage.kind != "row":
+            assert plain(quote) == passage.text
+
+
+def test_the_article_has_the_customers_words_in_their_order() -> None:
+    text = (ROOT / "knowledge" / "articles" / "heel-kicks.md").read_text(encoding="utf-8")
+    words = "\n".join(re.findall(r"\w+", text))
+    assert hashlib.sha256(words.encode()).hexdigest() == WORDS_OF_THE_CUSTOMERS_ARTICLE
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*(ROOT / "knowledge" / "articles").iterdir(), *(ROOT / "evals" / "articles").iterdir()],
+    ids=lambda path: path.name,
+)
+def test_every_passage_is_an_exact_slice(path: Path) -> None:
+    assert_exact(read_article(path.read_text(encoding="utf-8"), path.stem))
+
+
+@pytest.mark.parametrize("text", [MARKDOWN, RAW], ids=["markdown", "raw"])
+def test_both_layouts_give_the_same_passages(text: str) -> None:
+    article = read_article(text, "toe-taps")
+    assert shape(article) == EXPECTED
+    assert (article.title, article.exercise, article.aliases) == (TITLE, "Toe Taps", ("step taps",))
+    assert_exact(article)
+    groups = [passage.group for passage in article.passages]
+    assert groups[3] == groups[4] == groups[6] != groups[7]
+
+
+def test_a_table_row_reads_with_its_header() -> None:
+    article = read_article("# Plank\n\n## Levels\n\n| Level | Holds |\n|:--|--:|\n| **New** | 3 |\n", "plank")
+    assert [(p.kind, p.label, p.text, article.text[p.start : p.end]) for p in article.passages] == [
+        ("header", "", "Level | Holds", "Level | Holds"),
+        ("row", "New", "Level: New; Holds: 3", "**New** | 3"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("markdown", "expected"),
+    [
+        ("---\ntitle: Plank\n---\n\nHold still now.\n", ["Hold still now."]),
+        ("Plank\n=====\n\nHow to\n------\n\nHold still.\n", ["Hold still."]),
+        ("\ufeff# Plank\n\nHold still.\n", ["Hold still."]),
+        ("# Plank\n\n> Hold still,\n> she says.\n", ["Hold still, > she says."]),
+        ("# Plank\n\n<!-- a note -->\n\nHold still.\n", ["Hold still."]),
+        ("# Plank\n\n- One.\n\n  More of one.\n- Two.\n", ["One.", "More of one.", "Two."]),
+        ("# Plank\n\n- One that\n  goes on.\n", ["One that goes on."]),
+        ("# Plank\n\nHold *very* still at 90°, “please”.\n", ["Hold very still at 90°, “please”."]),
+        ("# Plank\n\nEasier:\n\n- Knees down.\n", ["Knees down."]),
+        ("# Plank\n\nSee [this page](https://example.org) first.\n", ["See this page first."]),
+    ],
+)
+def test_markdown_reads_as_it_is_meant(markdown: str, expected: list[str]) -> None:
+    assert [t.replace(" > she", " > she") for t in texts(markdown)] == expected
+
+
+def test_a_short_lead_says_what_its_items_are() -> None:
+    passages = read_article("# Plank\n\nEasier:\n\n- Knees down.\n", "x").passages
+    assert passages[0].parents == ("Easier",)
+
+
+def test_a_bullet_of_more_than_eighty_words_is_cited_by_sentences() -> None:
+    long = " ".join(["word"] * 50)
+    assert len(texts(f"# Plank\n\n- First {long}. Second {long}.\n")) == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "label"),
+    [
+        ("Landing Heavily: Too loud.", "Landing Heavily"),
+        ("**Landing:** Too loud.", "Landing"),
+        ("**Skiers** who need thighs.", "Skiers"),
+        ("Calves (Gastrocnemius, Soleus): Push.", "Calves (Gastrocnemius, Soleus)"),
+        ("No label. Just this: that.", ""),
+        ("Ends in a colon:", ""),
+    ],
+)
+def test_the_opening_of_a_line_is_its_label(line: str, label: str) -> None:
+    assert label_of(line)[0] == label
+
+
+@pytest.mark.parametrize(
+    ("title", "exercise"),
+    [
+        ("Heel Kicks: How to Do Them", "Heel Kicks"),
+        ("How to Do a Wall Sit Correctly", "Wall Sit"),
+        ("The Complete Guide to the Glute Bridge", "Glute Bridge"),
+        ("What Are A-Skips?", "A-Skips"),
+        ("Forearm Plank", "Forearm Plank"),
+    ],
+)
+def test_the_exercise_is_what_the_title_is_about(title: str, exercise: str) -> None:
+    assert read_article(f"# {title}\n\nA line to cite.\n", "x").exercise == exercise
+
+
+def test_a_name_is_found_however_it_is_spaced() -> None:
+    pattern = name_pattern(("Heel Kicks",))
+    assert [bool(pattern.search(text)) for text in ("heel-kick", "HEELKICKS", "heel kick?", "heels kick")] == [
+        True,
+        True,
+        True,
+        False,
+    ]
+
+
+@pytest.mark.parametrize(
+    "heading",
+    ["FAQ", "FAQs", "Frequently Asked Questions", "Q&A", "Common Questions", "Frequently asked questions (FAQ)"],
+)
+@pytest.mark.parametrize("level", ["#", "##", "####"])
+def test_an_faq_of_any_name_and_level_is_held_out_with_all_below_it(heading: str, level: str) -> None:
+    text = (
+        f"# Plank\n\n## How to\n\nHold still.\n\n{level} {heading}\n\n{level}# Hard?\n\nNo, never.\n\n- Not at all.\n"
+        f"\n{level} Conclusion\n\nGo on.\n"
+    )
+    library = Library((read_article(text, "plank"),))
+    assert [passage.text for passage in library.without_faq().passages] == ["Hold still.", "Go on."]
+    assert library.without_faq().by_stem["plank"].text == text
+
+
+def test_what_cannot_be_read_is_named_and_the_others_are_used(tmp_path: Path) -> None:
+    (tmp_path / "good.md").write_text(MARKDOWN)
+    (tmp_path / "crlf.txt").write_bytes(RAW.replace("\n", "\r\n").encode())
+    (tmp_path / "latin.md").write_bytes("# Café\n\nOne line.\n".encode("latin-1"))
+    (tmp_path / "nul.md").write_bytes(b"# A\n\nB\0C\n")
+    (tmp_path / "empty.md").write_text("")
+    (tmp_path / "page.pdf").write_bytes(b"%PDF")
+    (tmp_path / "twin.md").write_text(MARKDOWN)
+    (tmp_path / "twin.txt").write_text(RAW)
+    (tmp_path / ".hidden").write_text("")
+    library = read_library(tmp_path)
+    assert sorted(library.by_stem) == ["crlf", "good"]
+    assert shape(library.by_stem["crlf"]) == EXPECTED
+    assert sorted(library.problems) == [
+        "empty.md: it holds no sentence, bullet, step or table row to cite",
+        "latin.md: not UTF-8 text (invalid continuation byte at byte 5); save it as UTF-8",
+        "nul.md: not text: it holds NUL bytes",
+        "page.pdf: not an article: Spotter reads .md and .txt files",
+        "twin.md and twin.txt: two articles of the same name cannot be told apart in citations; rename one",
+    ]
+
+
+def test_no_article_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(SpotterError, match=r"No articles in .*\. Add a \.md or \.txt file or pass --articles"):
+        read_library(tmp_path)
+    with pytest.raises(SpotterError, match=r"There is no folder .*none\. Make it"):
+        read_library(tmp_path / "none")
+
+
+LINES = st.sampled_from(
+    ["", "# Title", "## Part", "- a bullet: it says", "  - nested", "1. step one.", "| a | b |", "|---|---|", "words here. More?",
+     "• raw bullet", "    code", "> quoted", "***", "Heading Like", "By Kim 3 min read", "```", "-", "café – 90°", "\ufeff"]
+)  # fmt: skip
+
+
+@given(st.lists(LINES, max_size=14).map("\n".join))
+def test_whatever_the_text_is_spans_lie_within_it_and_do_not_overlap(text: str) -> None:
+    try:
+        article = read_article(text, "x")
+    except SpotterError:
+        return
+    spans = [(passage.start, passage.end) for passage in article.passages]
+    assert all(0 <= start < end <= len(text) and text[start:end].strip() for start, end in spans)
+    assert all(before[1] <= after[0] for before, after in zip(spans, spans[1:], strict=False))
+
+
+def test_a_passage_knows_its_place() -> None:
+    article = read_article(MARKDOWN, "toe-taps")
+    step = article.passages[7]
+    start = MARKDOWN.index("Stance")
+    assert step == Passage(
+        "toe-taps", (STEPS,), "step", "Stance", "Stance: Stand tall. Look ahead.", start, start + 31, (), step.group, 1
+    )
