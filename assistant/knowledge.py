@@ -17,7 +17,9 @@ LONGEST_PASSAGE = 80
 """In words; a longer bullet or FAQ answer is cited sentence by sentence."""
 
 SUFFIXES = (".md", ".txt")
-FAQ_HEADING = re.compile(r"(the )?(frequently asked questions|faqs?\b|q ?& ?a\b|common questions)", re.IGNORECASE)
+FAQ_NAME = r"(?:frequently asked questions|faqs?|q ?(?:&|and) ?as?|common questions)"
+FAQ_HEADING = re.compile(rf"(?:the )?{FAQ_NAME}\b|.*\b{FAQ_NAME}\W*$", re.IGNORECASE)
+"""A heading that begins or ends with a name of an FAQ section: "FAQ", "Common Questions About Planks", "Plank Q&A"."""
 
 BlockKind = Literal["heading", "paragraph", "bullet", "step", "header", "row"]
 
@@ -89,42 +91,49 @@ def read_library(folder: Path, exercises: re.Pattern[str] | None = None) -> Libr
     """
     if not folder.is_dir():
         raise SpotterError(f"There is no folder {folder}. Make it and put .md or .txt articles in, or pass --articles.")
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not _hidden(path.relative_to(folder)))
     by_stem: dict[str, list[Path]] = {}
     for path in files:
         by_stem.setdefault(path.stem, []).append(path)
     articles, problems = [], []
     for stem, paths in by_stem.items():
         readable = [path for path in paths if path.suffix.lower() in SUFFIXES]
-        others = [path.name for path in paths if path not in readable]
+        others = [path.relative_to(folder) for path in paths if path not in readable]
         problems += [f"{name}: not an article: Spotter reads {' and '.join(SUFFIXES)} files" for name in others]
         if len(readable) > 1:
             names = " and ".join(str(path.relative_to(folder)) for path in readable)
             problems.append(f"{names}: two articles of the same name cannot be told apart in citations; rename one")
             continue
         for path in readable:
+            name = path.relative_to(folder)
             try:
                 articles.append(read_article(path.read_text(encoding="utf-8"), stem, exercises))
             except UnicodeDecodeError as error:
-                problems.append(f"{path.name}: not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8")
+                problems.append(f"{name}: not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8")
             except OSError as error:
-                problems.append(f"{path.name}: cannot be read: {error.strerror}")
+                problems.append(f"{name}: cannot be read: {error.strerror}")
             except SpotterError as error:
-                problems.append(f"{path.name}: {error}")
+                problems.append(f"{name}: {error}")
     if not articles:
         reasons = "".join(f"\n  {problem}" for problem in problems)
         raise SpotterError(f"No articles in {folder}. Add a .md or .txt file or pass --articles.{reasons}")
     return Library(tuple(articles), tuple(problems))
 
 
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
 def read_article(text: str, stem: str, exercises: re.Pattern[str] | None = None) -> Article:
     """The passages of one article's text; raises SpotterError when it holds no sentence to cite."""
     if "\0" in text:
         raise SpotterError("not text: it holds NUL bytes")
-    blocks = list(_markdown_blocks(text) if _is_markdown(text) else _plain_blocks(text))
-    title = next((plain(text[b.start : b.end]) for b in blocks if b.kind == "heading" and b.depth == 1), "")
-    title = title or _front_matter_title(text) or stem.replace("-", " ").replace("_", " ").title()
-    passages = tuple(_passages(text, stem, title, blocks))
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    source = text.replace("\ufeff", " ", 1)  # as long as the text, so that every offset holds in both
+    blocks = [block for block in (_markdown_blocks if _is_markdown(source) else _plain_blocks)(source)]
+    title = next((plain(source[b.start : b.end]) for b in blocks if b.kind == "heading" and b.depth == 1), "")
+    title = title or _front_matter_title(source) or re.sub(r"[-_\s]+", " ", stem).strip().title() or stem
+    passages = tuple(passage for passage in _passages(source, stem, title, blocks) if WORD.search(passage.text))
     if not passages:
         raise SpotterError("it holds no sentence, bullet, step or table row to cite")
     exercise = _exercise(title)
@@ -159,7 +168,10 @@ def plain(markup: str) -> str:
     return " ".join("".join(words).split())
 
 
-LABEL = re.compile(r"(?:(\*\*|__)(?P<bold>.+?)\1:?|(?P<label>[^.:;!?\n]{1,80}):)(?=\s)\s*")
+WORD = re.compile(r"[^\W_]")
+LABEL = re.compile(
+    r"(?:(?P<mark>\*\*|__)(?P<bold>.+?)(?P=mark):?|(?P<label>(?:\([^()\n]*\)|[^().:;!?\n]){1,80}):)(?=\s)\s*"
+)
 
 
 def label_of(markup: str) -> tuple[str, int]:
