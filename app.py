@@ -11,11 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import ValidationError
-
 from assistant import page, safety
 from assistant.pipeline import Assistant
-from assistant.settings import Settings
+from assistant.settings import Settings, read_settings
 from assistant.types import SpotterError, Triage, Turn
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -321,12 +319,10 @@ def main() -> None:
     """Serves the page until it is interrupted."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
-        settings = Settings()
+        settings = read_settings()
         blocks, address = launch(Opening(settings), settings.host, settings.port)
-    except ValidationError as error:
-        sys.exit(f"{error}\nCorrect the environment variables that begin with SPOTTER_.")
     except SpotterError as error:
-        sys.exit(str(error))
+        sys.exit(f"spotter: {error}")
     print(f"Spotter: {address}", flush=True)
     blocks.block_thread()
 

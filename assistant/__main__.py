@@ -14,7 +14,6 @@ from assistant.types import SpotterError, Triage, Turn
 
 if TYPE_CHECKING:
     from assistant.pipeline import Assistant
-    from assistant.settings import Settings
 
 app = typer.Typer(
     help="Spotter answers exercise questions with the articles' own lines and exact citations.",
@@ -38,6 +37,8 @@ def ask(
     debug: Debug = False,
 ) -> None:
     """Answers one question."""
+    if not question.strip():
+        raise SpotterError('Ask something: python -m assistant ask "how do I start?"')
     from assistant.respond import reply_json
 
     with _assistant(articles, hold_out_faq) as assistant:
@@ -116,6 +117,8 @@ def doctor(articles: Articles = None) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from assistant.settings import read_settings
+
     table = Table("what", "state", show_header=False, box=None)
     table.add_row("Python", platform.python_version())
     faults: list[str] = []
@@ -125,7 +128,7 @@ def doctor(articles: Articles = None) -> None:
         except PackageNotFoundError:
             table.add_row(package, "missing")
             faults.append(f"{package} is not installed. Run `make install`.")
-    settings = _settings(articles)
+    settings = read_settings(articles)
     for name, value in settings.model_dump().items():
         table.add_row(f"SPOTTER_{name.upper()}", str(value))
     try:
@@ -228,25 +231,15 @@ def _cases(lines: list[str]) -> tuple[list[dict[str, Any]], list[str]]:
     return cases, faults
 
 
-def _settings(articles: Path | None) -> "Settings":
-    from pydantic import ValidationError
-
-    from assistant.settings import Settings
-
-    try:
-        return Settings(articles=articles) if articles else Settings()
-    except ValidationError as error:
-        faults = "; ".join(f"SPOTTER_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
-        raise SpotterError(f"A setting is wrong: {faults}") from error
-
-
 @contextmanager
 def _assistant(articles: Path | None, hold_out_faq: bool) -> "Iterator[Assistant]":
     """The assistant, with a progress bar on standard error while the index is built."""
     from rich.console import Console
     from rich.progress import Progress as Bar
 
-    settings = _settings(articles)
+    from assistant.settings import read_settings
+
+    settings = read_settings(articles)
     from assistant.pipeline import Assistant
 
     bar = Bar(console=Console(stderr=True), transient=True)

@@ -38,6 +38,9 @@ COMPARING = re.compile(r"\b(than|versus|vs|compare[ds]?|comparison|difference)\b
 Layout = Literal["lines", "list", "steps"]
 
 
+THANKS = re.compile(r"\W*(thanks?|thx|cheers|ta|great|perfect|nice|awesome|brilliant)\b", re.IGNORECASE)
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
     """What the answer step decided; `respond` puts it into words."""
@@ -77,8 +80,11 @@ def compose(question: Question, found: Retrieved, index: Index, triage: Triage) 
 
 def _no_question(question: Question, found: Retrieved) -> Draft | None:
     """What becomes of small talk, and of instructions to the assistant."""
-    few_words = len(content_words(question.focus)) < 5
-    if found.example.kind == "small_talk" and found.likeness >= SMALL_TALK and few_words:
+    few_words = len(content_words(question.message)) < 5
+    small = found.example.kind == "small_talk" and found.likeness >= SMALL_TALK
+    if (few_words and (small or (THANKS.match(question.message) and "?" not in question.message))) or not re.search(
+        r"\w", question.message
+    ):
         return Draft("small_talk")
     if found.example.kind == "instructions" and found.likeness >= INSTRUCTIONS:
         return Draft("not_covered", missing="instructions")
@@ -164,12 +170,13 @@ def _article(question: Question, found: Retrieved) -> tuple[str, tuple[str, ...]
     ranked = sorted(best, key=lambda stem: -best[stem])
     if question.articles:
         return next((stem for stem in ranked if stem in question.articles), question.articles[0]), ()
-    close = tuple(stem for stem in ranked if best[stem] >= best[ranked[0]] - CLOSE)
-    return ranked[0], close if len(close) > 1 else ()
+    if len(ranked) < 2 or best[ranked[1]] < best[ranked[0]] - CLOSE:
+        return ranked[0], ()
+    return ranked[0], tuple(stem for stem in ranked if best[stem] >= best[ranked[0]] - 3 * CLOSE)
 
 
 CLOSE = 0.05
-"""How near the best hits of two articles must be for Spotter to ask which is meant."""
+"""How near the best hits of two articles must be for Spotter to ask which is meant; all within thrice are offered."""
 
 
 def _section(index: Index, stem: str, kind: str, hits: Sequence[Hit]) -> list[Passage]:
@@ -197,8 +204,8 @@ def _closest(hits: Sequence[Hit]) -> list[Passage]:
     for hit in dict.fromkeys([*hits[:1], *named, *hits]):
         stems = set(tokenize(hit.passage.text))
         length = len(hit.passage.text.split())
-        if hit.passage in chosen:
-            continue
+        if hit.passage in chosen or (chosen and hit.passage.kind == "faq" != chosen[0].kind):
+            continue  # what an FAQ sums up stands elsewhere in full
         if chosen and hit not in named and (hit.score < hits[0].score - MARGIN or words + length > WORDS):
             continue
         if chosen and len(stems & said) >= SAME * len(stems):

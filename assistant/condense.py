@@ -18,6 +18,8 @@ class Question:
 
     text: str
     """The message, spelling folded, standing alone."""
+    message: str
+    """The last message alone, spelling folded."""
     focus: str
     """The sentence or two of the last message that ask."""
     context: str
@@ -44,7 +46,7 @@ class Speller:
         own = Counter(
             word for text in [*(p.text for p in library.passages), *kinds.vocabulary] for word in words_of(text)
         )
-        self._known = {*english, *own}
+        self._known = {*english, *own, *_function_words()}
         self._symspell = SymSpell(max_dictionary_edit_distance=2)
         for rank, word in enumerate(english[: self.COMMON]):
             self._symspell.create_dictionary_entry(word, self.COMMON - rank)
@@ -88,8 +90,8 @@ def condense(turns: Sequence[Turn], library: Library, speller: Speller) -> Quest
     for text in reversed(messages[:-1]):
         named = named or _named(text, library)
     focus = _asking(message, library)
-    text = " ".join(_sentence(part) for part in [*context, message])
-    return Question(text, focus, " ".join(context), len(messages) - 1, named)
+    text = " ".join([*(_sentence(part) for part in context), message])
+    return Question(text, message, focus, " ".join(context), len(messages) - 1, named)
 
 
 SMALL = re.compile(
@@ -158,4 +160,5 @@ def _function_words() -> frozenset[str]:
         hey hi im ive keep kind know let like lot make makes many may maybe mean might much must need oh ok okay one
         ones please pls put really right say see shall someone something still sure take tell thank thanks thing
         things think though thx try u us use wanna want way well whats without would yes"""
-    return frozenset([*STOPWORDS_EN_PLUS, *chat.split()])
+    apart = [word.replace("'", "") for word in STOPWORDS_EN_PLUS]  # "doesnt", as phones have it
+    return frozenset([*STOPWORDS_EN_PLUS, *apart, *chat.split()])

@@ -43,7 +43,8 @@ def encoder_id(name: str) -> str:
     folder = Path(name)
     if not folder.is_dir():
         return name
-    states = [f"{p.relative_to(folder)}:{p.stat().st_size}:{p.stat().st_mtime_ns}" for p in sorted(folder.rglob("*"))]
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    states = [f"{p.relative_to(folder)}:{p.stat().st_size}:{p.stat().st_mtime_ns}" for p in files]
     return f"{name}@{hashlib.sha256(repr(states).encode()).hexdigest()[:12]}"
 
 
@@ -57,6 +58,7 @@ def load_encoder(name: str = "") -> "Embeddings":
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
     import torch
     from langchain_huggingface import HuggingFaceEmbeddings
+    from safetensors import SafetensorError
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -67,8 +69,11 @@ def load_encoder(name: str = "") -> "Embeddings":
             model_kwargs={"device": "cpu", "local_files_only": True},
             encode_kwargs={"normalize_embeddings": True, "batch_size": 64},
         )
-    except (OSError, ValueError) as error:
-        raise SpotterError(f"The encoder {path} cannot be loaded: {error}. Set SPOTTER_ENCODER to a folder.") from error
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
+        known = Path(path).is_dir()
+        reason = str(error).rstrip(".") if known else "it is not on this machine, and Spotter downloads nothing"
+        remedy = "Set SPOTTER_ENCODER to the folder of a model." if name else "Reinstall it: `make reinstall`."
+        raise SpotterError(f"The encoder {path} cannot be loaded: {reason}. {remedy}") from error
 
 
 @contextmanager

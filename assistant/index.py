@@ -8,7 +8,7 @@ import re
 import shutil
 import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -88,16 +88,20 @@ class Index:
         return self._words.get_scores(tokens) if tokens else np.zeros(len(self.passages), dtype=np.float32)
 
     def _verify(self) -> None:
-        """Raises ValueError unless the counts agree and a sample of passages finds itself (or an identical text)."""
+        """Raises ValueError unless the store holds these texts and a sample of their vectors finds itself."""
         collection = self._store._collection
         counts = {len(self.passages), len(self.section_kinds), collection.count()}
         if len(counts) > 1 or len(self.example_vectors) != len(self.kinds.examples):
             raise ValueError(f"the articles hold {len(self.passages)} passages, the store {collection.count()}")
-        sample = [str(i) for i in range(0, len(self.passages), max(1, len(self.passages) // 8))]
-        stored = collection.get(ids=sample, include=["embeddings", "documents"])
-        found = collection.query(query_embeddings=stored["embeddings"], n_results=1, include=["documents"])
-        texts, closest = stored["documents"] or [], found["documents"] or []
-        if [documents[:1] for documents in closest] != [[text] for text in texts]:
+        stored = collection.get(include=["documents", "metadatas"])
+        texts = zip(stored["ids"], stored["documents"] or [], stored["metadatas"] or [], strict=True)
+        expected = {str(i): (search_text(self.library, p), p.article) for i, p in enumerate(self.passages)}
+        if {i: (text, (metadata or {}).get("article")) for i, text, metadata in texts} != expected:
+            raise ValueError("the store holds other texts than the articles")
+        sample = collection.get(ids=list(expected)[:: max(1, len(expected) // 8)], include=["embeddings"])
+        found = collection.query(query_embeddings=sample["embeddings"], n_results=1, include=["distances"])
+        # By distance, not by text: to the encoder, "Lift the hips." and "Lift the Hips." are the same.
+        if any(distances[0] > 1e-3 for distances in found["distances"] or [[1.0]]):
             raise ValueError("a stored passage does not find itself")
 
 
@@ -110,6 +114,8 @@ def open_index(
     """
     from filelock import FileLock
 
+    if not library.passages:
+        raise SpotterError("The articles hold nothing outside their FAQ sections. Add an article or keep the FAQ in.")
     encoder = load_encoder(encoder_name)
     folder = cache / f"index-{_fingerprint(library, kinds, encoder_name)}"
     try:
@@ -122,7 +128,7 @@ def open_index(
                     log.warning("The index is damaged and is being rebuilt: %s", damage)
                 index = _rebuild(library, kinds, encoder, folder, progress)
             os.utime(folder)
-            _prune(cache)
+            _prune(cache, folder)
     except OSError as error:
         raise SpotterError(
             f"The index cannot be kept in {cache}: {error}. Set SPOTTER_CACHE to another folder."
@@ -132,19 +138,18 @@ def open_index(
 
 def _rebuild(library: Library, kinds: Kinds, encoder: "Embeddings", folder: Path, progress: Progress | None) -> Index:
     """Builds aside, verifies, then switches by renaming; a half-built index never has the name that is looked for."""
+    import chromadb
+
     building = folder.parent / f"building-{uuid4().hex}"
     try:
         _build(library, kinds, encoder, building, progress)
         Index(library, kinds, encoder, building).close()
-    except DamagedIndexError as damage:
-        raise SpotterError(
-            f"The index that was just built does not hold: {damage}. Is {folder.parent} full?"
-        ) from damage
-    else:
         if folder.exists():
             folder.rename(folder.parent / f"building-{uuid4().hex}")
         building.rename(folder)
         return Index(library, kinds, encoder, folder)
+    except (DamagedIndexError, sqlite3.Error, chromadb.errors.ChromaError) as error:
+        raise SpotterError(f"No index can be built in {folder.parent}: {error}. Is the disk full?") from error
     finally:
         for leftover in folder.parent.glob("building-*"):
             shutil.rmtree(leftover, ignore_errors=True)
@@ -161,16 +166,14 @@ def _build(library: Library, kinds: Kinds, encoder: "Embeddings", folder: Path, 
     ]
     # A name of its own: Chroma keeps a store that failed to open in mind by its path, and would not open it again.
     name = f"chroma-{uuid4().hex}"
-    client = _client(folder / name)
-    store = _store(client, encoder)
-    with all_cores():
+    with closing(_client(folder / name)) as client, all_cores():
+        store = _store(client, encoder)
         for start in range(0, len(documents), BATCH):
             store.add_documents(documents[start : start + BATCH])
             if progress:
                 progress(min(start + BATCH, len(documents)), len(documents))
         examples = _example_vectors(kinds, encoder, folder.parent)
         section_kinds = _section_kinds(library, kinds, encoder)
-    client.close()
     np.save(folder / "examples.npy", examples, allow_pickle=False)
     words = _bm25s().BM25()
     words.index([tokenize(text) for text in texts], show_progress=False)
@@ -180,13 +183,14 @@ def _build(library: Library, kinds: Kinds, encoder: "Embeddings", folder: Path, 
 
 
 def _files(folder: Path) -> dict[str, str]:
-    """What tells that an index's files are whole: checksums, and the sizes of those that Chroma touches on opening.
+    """Checksums of the files that stay as they were written, by their place in the index.
 
-    Chroma's native code ends the process over a vector file that was cut; a damaged database it reports as an error.
+    Chroma's native code ends the process over a damaged vector file; a damaged database it reports as an error.
+    With few passages the vectors are still in the database, and it writes their files anew on every opening.
     """
-    kept = [*folder.glob("*.npy"), *folder.glob("words/*")]
-    state = {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in kept}
-    return state | {str(path.relative_to(folder)): str(path.stat().st_size) for path in folder.rglob("*.bin")}
+    vectors = [path for written in folder.glob("chroma-*/*/index_metadata.pickle") for path in written.parent.iterdir()]
+    files = [*folder.glob("*.npy"), *folder.glob("words/*"), *vectors]
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def _example_vectors(kinds: Kinds, encoder: "Embeddings", cache: Path) -> np.ndarray:
@@ -195,7 +199,7 @@ def _example_vectors(kinds: Kinds, encoder: "Embeddings", cache: Path) -> np.nda
     one_vector = np.round(encoder.embed_query(texts[0]), 3).tolist()  # tells the encoder
     digest = hashlib.sha256(repr((one_vector, texts)).encode()).hexdigest()[:16]
     shared = cache / f"examples-{digest}.npy"
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, EOFError):
         if len(vectors := np.load(shared, allow_pickle=False)) == len(texts):
             return np.asarray(vectors)
     vectors = np.asarray(encoder.embed_documents(texts), dtype=np.float32)
@@ -267,13 +271,14 @@ def _fingerprint(library: Library, kinds: Kinds, encoder_name: str) -> str:
     return hashlib.sha256(source.encode()).hexdigest()[:16]
 
 
-def _prune(cache: Path) -> None:
+def _prune(cache: Path, opened: Path) -> None:
     def used(folder: Path) -> float:
         with suppress(FileNotFoundError):
             return folder.stat().st_mtime
         return 0.0
 
-    for old in sorted(cache.glob("index-*"), key=used, reverse=True)[KEPT:]:
+    others = sorted((folder for folder in cache.glob("index-*") if folder != opened), key=used, reverse=True)
+    for old in others[KEPT - 1 :]:
         shutil.rmtree(old, ignore_errors=True)
 
 

@@ -129,8 +129,8 @@ def read_article(text: str, stem: str, exercises: re.Pattern[str] | None = None)
     if "\0" in text:
         raise SpotterError("not text: it holds NUL bytes")
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    source = text.replace("\ufeff", " ", 1)  # as long as the text, so that every offset holds in both
-    blocks = [block for block in (_markdown_blocks if _is_markdown(source) else _plain_blocks)(source)]
+    source = " " + text[1:] if text.startswith("\ufeff") else text  # as long as the text: offsets hold in both
+    blocks = list(_markdown_blocks(source) if _is_markdown(source) else _plain_blocks(source))
     title = next((plain(source[b.start : b.end]) for b in blocks if b.kind == "heading" and b.depth == 1), "")
     title = title or _front_matter_title(source) or re.sub(r"[-_\s]+", " ", stem).strip().title() or stem
     passages = tuple(passage for passage in _passages(source, stem, title, blocks) if WORD.search(passage.text))
@@ -161,11 +161,19 @@ def sentence_spans(text: str, start: int = 0) -> list[tuple[int, int]]:
 
 def plain(markup: str) -> str:
     """A piece of Markdown as it reads: emphasis, links and line breaks resolved, white space collapsed."""
-    tokens = _markdown().parseInline(markup)
+    tokens = _markdown().parseInline(QUOTE_MARK.sub("\n", markup))
     words = []
     for token in tokens[0].children or []:
-        words.append(" " if token.type in ("softbreak", "hardbreak") else token.content)
-    return " ".join("".join(words).split())
+        if token.type in ("softbreak", "hardbreak") or token.content.lower().startswith("<br"):
+            words.append(" ")
+        elif token.type != "html_inline":
+            words.append(token.content)
+    return " ".join(CUT_EMPHASIS.sub("", "".join(words)).split())
+
+
+QUOTE_MARK = re.compile(r"\n[ \t]*(?:>[ \t]*)+")
+CUT_EMPHASIS = re.compile(r"(?<![\w*])\*{1,3}(?=[^\W\d_])|(?:(?<=[^\W\d_])|(?<=[.!?:,)]))\*{1,3}(?![\w*])|^\*+ ")
+"""The marks that are left where emphasis runs on past the end of a sentence."""
 
 
 WORD = re.compile(r"[^\W_]")
@@ -187,15 +195,17 @@ def label_of(markup: str) -> tuple[str, int]:
 def _markdown() -> "MarkdownIt":
     from markdown_it import MarkdownIt
 
-    return MarkdownIt("commonmark").enable("table")
+    return MarkdownIt("commonmark").enable("table").disable("code")  # an indented line is prose here
 
 
 def _is_markdown(text: str) -> bool:
-    return bool(re.search(r"^ {0,3}#{1,6} |^\|.*\|\s*$|^ {0,3}\S.*\n(=+|-{3,})\s*$", text, re.MULTILINE))
+    return bool(
+        _front_matter(text) or re.search(r"^ {0,3}#{1,6} |^\|.*\|\s*$|^ {0,3}\S.*\n(=+|-{3,})\s*$", text, re.MULTILINE)
+    )
 
 
 def _front_matter(text: str) -> re.Match[str] | None:
-    return re.match(r"\ufeff?---\n(.*?\n)---\n", text, re.DOTALL)
+    return re.match(r" ?---[ \t]*\n(?=[\w-]+:)(.*?\n)---[ \t]*(?:\n|$)", text, re.DOTALL)
 
 
 def _front_matter_title(text: str) -> str:
@@ -204,16 +214,21 @@ def _front_matter_title(text: str) -> str:
     return found[1] if found else ""
 
 
+MARKS = r"(?:[>\s]|[-*+]\s|\d+[.)]\s)*"
+"""What may stand before the text of a line in lists and quotations."""
+
+
 def _markdown_blocks(text: str) -> Iterator[Block]:
     matter = _front_matter(text)
     # Front matter is blanked, not cut, so that every line keeps its place.
-    source = re.sub(r"[^\n]", " ", matter[0]) + text[matter.end() :] if matter else text.replace("\ufeff", " ", 1)
+    text = re.sub(r"[^\n]", " ", matter[0]) + text[matter.end() :] if matter else text
+    text = re.sub(r"^([ \t>]*)[•‣◦▪](?=\s)", r"\1-", text, flags=re.MULTILINE)
     lines = _line_starts(text)
     containers: list[tuple[str, int, int]] = []  # (kind, list_id, number of the item)
     lists = 0
     fresh_item = False
     in_header = False
-    for token in _markdown().parse(source):
+    for token in _markdown().parse(text):
         if token.type in ("bullet_list_open", "ordered_list_open"):
             lists += 1
             first = int(token.attrs.get("start", 1)) if token.type.startswith("ordered") else 0
@@ -230,19 +245,20 @@ def _markdown_blocks(text: str) -> Iterator[Block]:
             in_header = token.type == "thead_open"
         elif token.type == "heading_open" and token.map:
             start, end = _slice(text, lines, token.map)
-            start += len(text[start:end]) - len(text[start:end].lstrip("# \t"))
-            end = start + len(re.sub(r"\s#+$|\n[=-]+$", "", text[start:end]).rstrip())
-            yield Block("heading", int(token.tag[1]), start, end)
+            start += len(text[start:end]) - len(re.sub(rf"^{MARKS}#*\s*", "", text[start:end]))
+            end = start + len(re.sub(r"\s#+$|\n[>\s]*(=+|-+)$", "", text[start:end]).rstrip())
+            if start < end:
+                yield Block("heading", int(token.tag[1]), start, end)
         elif token.type == "tr_open" and token.map:
             start, end = _slice(text, lines, token.map)
-            row = text[start:end]
-            start += len(row) - len(row.lstrip("| \t"))
-            end -= len(row) - len(row.rstrip("| \t"))
-            if start < end:
+            # The outer bars alone: an empty first cell still counts.
+            row = re.match(r"[>\s]*\|?\s*(.*?)\s*(?<!\\)\|?$", text[start:end])
+            if row and row[1]:
+                start, end = start + row.start(1), start + row.end(1)
                 yield Block("header" if in_header else "row", 0, start, end, lists)
         elif token.type == "paragraph_open" and token.map:
             start, end = _slice(text, lines, token.map)
-            marker = re.compile(r"(?:[>\s]|[-*+]\s|\d+[.)]\s)*" if fresh_item else r"[>\s]*").match(text, start, end)
+            marker = re.compile(MARKS if fresh_item else r"[>\s]*").match(text, start, end)
             start = marker.end() if marker else start
             if containers and fresh_item:
                 ordered = containers[-1][0].startswith("ordered")
@@ -259,55 +275,60 @@ def _plain_blocks(text: str) -> Iterator[Block]:
     rows = [(start, text[start:end].rstrip("\n")) for start, end in pairwise(lines)]
     headings = [i for i, (_, line) in enumerate(rows) if _heading_like(rows, i)]
     title = _title_row(rows, headings)
-    lists, last_item, in_faq_section = 0, -2, False
+    lists, in_faq_section = 0, False
     indents: list[int] = []
-    paragraph: tuple[int, int] | None = None
-    for i, (start, line) in enumerate([*rows, (len(text), "")]):
-        body = line.strip(" \t\ufeff")
-        begin = start + (line.find(body) if body else 0)
+    current: Block | None = None  # the paragraph or item that the next line may go on with
+    in_list: BlockKind | None = None
+    for i, (start, line) in enumerate(rows):
+        body = line.strip()
+        begin = start + line.find(body)
         item = ITEM.match(line)
-        if paragraph and (not body or item or i in headings):
-            yield Block("paragraph", 0, *paragraph)
-            paragraph = None
+        if current and (not body or item or i in headings):
+            yield current
+            current = None
         if not body:
             continue
         if item:
+            number = int(item["number"] or 0)
+            kind: BlockKind = "step" if item["number"] else "bullet"
             indent = len(item["indent"].expandtabs(4))
-            if last_item != i - 1:
-                lists, indents = lists + 1, []
-            last_item = i
             indents = [known for known in indents if known <= indent]
             if not indents or indents[-1] < indent:
                 indents.append(indent)
-            number = int(item["number"] or 0)
-            kind: BlockKind = "step" if number else "bullet"
-            yield Block(kind, len(indents), start + item.end(), start + len(line.rstrip()), lists, number)
-        elif i in headings:
-            question = body.endswith("?")
-            depth = 1 if i == title else 3 if in_faq_section and question else 2
-            if depth == 2:
-                in_faq_section = bool(FAQ_HEADING.match(body))
-            yield Block("heading", depth, begin, begin + len(body))
+            if in_list is None or (len(indents) == 1 and in_list != kind):
+                lists, in_list = lists + 1, kind
+            current = Block(kind, len(indents), start + item.end(), begin + len(body), lists, number)
+        elif current:
+            current = replace(current, end=begin + len(body))
         else:
-            paragraph = (paragraph[0] if paragraph else begin, begin + len(body))
+            indents, in_list = [], None
+            if i in headings:
+                depth = 1 if i == title else 3 if in_faq_section and body.endswith("?") else 2
+                if depth == 2:
+                    in_faq_section = bool(FAQ_HEADING.match(body))
+                yield Block("heading", depth, begin, begin + len(body))
+            else:
+                current = Block("paragraph", 0, begin, begin + len(body))
+    if current:
+        yield current
 
 
 ITEM = re.compile(r"(?P<indent>\s*)(?:[•‣◦▪*–-]|(?P<number>\d{1,2})[.)])\s+(?=\S)")
 BYLINE = re.compile(
-    r"(by|author:|written by)\s+\S.{0,80}$|.{0,60}(\b\d+[ -]min(ute)?s?( of)? read\b|\breading time\b).{0,20}$",
-    re.IGNORECASE,
+    r"(?i:by|author:|written by)\s+[^\Wa-z\d_].{0,80}(?:[^.!?:]|\b(?:[A-Z]|[DJS]r)\.)$"  # not "By Friday you rest."
+    r"|(?i:.{0,60}(\b\d+[ -]min(ute)?s?( of)? read\b|\breading time\b).{0,20}$)"
 )
 
 
 def _heading_like(rows: list[tuple[int, str]], i: int) -> bool:
-    line = rows[i][1].strip(" \t\ufeff")
+    line = rows[i][1].strip()
     alone = (i == 0 or not rows[i - 1][1].strip()) and (i + 1 < len(rows) and not rows[i + 1][1].strip())
     return bool(
         line
         and alone
         and not ITEM.match(rows[i][1])
         and not BYLINE.match(line)
-        and line[-1] not in ".!:;,"
+        and (line[-1] not in ".!:;," or re.fullmatch(rf"{FAQ_NAME}:", line, re.IGNORECASE))
         and not line[0].islower()
         and len(line.split()) <= 14
     )
@@ -334,6 +355,7 @@ def _passages(text: str, stem: str, title: str, blocks: list[Block]) -> Iterator
     section: list[tuple[int, str]] = []
     parents: list[tuple[int, str]] = []
     header: Block | None = None
+    asked = ""  # the question of an FAQ section without a heading for each
     for i, block in enumerate(blocks):
         following = blocks[i + 1] if i + 1 < len(blocks) else None
         markup = text[block.start : block.end]
@@ -341,9 +363,11 @@ def _passages(text: str, stem: str, title: str, blocks: list[Block]) -> Iterator
         passage = partial(_passage, text, stem, path)
 
         if block.kind == "heading":
-            parents = []
+            parents, asked = [], ""
+            if not plain(markup):
+                continue
             if block.depth == 1 and plain(markup) == title:
-                section = []
+                section = [(1, title)] if FAQ_HEADING.match(title) else []
                 continue
             section = [(depth, heading) for depth, heading in section if depth < block.depth]
             section.append((block.depth, plain(markup)))
@@ -365,22 +389,24 @@ def _passages(text: str, stem: str, title: str, blocks: list[Block]) -> Iterator
             if nested or (following and following.kind == "paragraph" and following.depth):
                 parents.append((block.depth, label or plain(markup)))
         else:
-            if not block.depth:
-                parents = []
+            parents = [(depth, parent) for depth, parent in parents if 0 < depth <= block.depth]
             words = plain(markup)
-            if not section and words[-1:] not in tuple(".!?:") and len(words.split()) <= 4:
-                continue  # a category or a tag line above the title
             if BYLINE.match(words.strip("()")) and len(words.split()) <= 16:
                 yield passage("byline", block.start, block.end)
                 continue
+            if not section and not re.search(r"[.!?]$|:", words) and len(words.split()) <= 4:
+                continue  # a category or a tag line around the title
             leads = following and following.kind in ("bullet", "step", "header") and not block.depth
             group = following.list_id if following and leads else 0
             if any(FAQ_HEADING.match(heading) for heading in path):
-                label, offset = label_of(markup)
-                question = label if label.endswith("?") else path[-1]
-                start = block.start + (offset if label.endswith("?") else 0)
-                for begin, end in _pieces(text, replace(block, start=start)):
-                    yield passage("faq", begin, end, question)
+                question, offset = ("", 0) if path[-1].endswith("?") else _question(markup)
+                asked = question or asked or path[-1]
+                answer = markup[offset:].removeprefix("A: ")
+                if not answer:
+                    parents = [(0, asked)]  # the answer follows, in paragraphs or as a list
+                    continue
+                for start, end in _pieces(text, replace(block, start=block.end - len(answer))):
+                    yield passage("faq", start, end, asked)
                 continue
             spans = sentence_spans(markup, block.start)
             for start, end in spans:
@@ -408,6 +434,21 @@ def _passage(
 ) -> Passage:
     words = plain(text[start:end])
     return Passage(stem, section, kind, label, words, start, end, tuple(t for _, t in parents), group, number)
+
+
+def _question(markup: str) -> tuple[str, int]:
+    """The question that a paragraph opens with (bold, after "Q:" or alone) and the offset of the answer; ("", 0)."""
+    label, offset = label_of(markup)
+    if label.endswith("?"):
+        return label, offset
+    found = QUESTION.match(markup)
+    return (plain(found["marked"] or found["alone"]), found.end()) if found else ("", 0)
+
+
+QUESTION = re.compile(
+    r"(?:\*\*|__)?(?:Q\d*[.:]\s+(?P<marked>[^?]+\?)(?:\*\*|__)?(?:\s+|$)"
+    r"|(?P<alone>[^?]+\?)(?:\*\*|__)?$)"
+)
 
 
 def _pieces(text: str, block: Block) -> list[tuple[int, int]]:
@@ -459,7 +500,7 @@ def _aliases(exercise: str, sentences: list[str]) -> tuple[str, ...]:
         for match in ALIAS.finditer(sentence):
             if not about.search(sentence[: match.start()]):
                 continue
-            for name in re.split(r",| or | and ", match["names"]):
+            for name in re.split(r",| or\b| and\b", match["names"]):
                 name = re.sub(r"^(simply |just |the |a |an )+", "", name.strip(" \"'“”‘’*"), flags=re.IGNORECASE)
                 if 0 < len(name.split()) <= 4 and name.casefold() != exercise.casefold():
                     found.setdefault(name.casefold(), name)
@@ -473,6 +514,14 @@ def name_pattern(names: tuple[str, ...]) -> re.Pattern[str]:
     for name in sorted(names, key=len, reverse=True):
         words = [re.escape(word) for word in re.findall(r"\w+", name)]
         if words:
-            last = re.sub(r"(?:es|s)$", "", words[-1]) if len(words[-1]) > 3 else words[-1]
-            alternatives.append(r"[\s-]*".join([*words[:-1], last + r"(?:es|s)?"]))
+            alternatives.append(r"[\s-]*".join([*words[:-1], _either_number(words[-1])]))
     return re.compile(rf"\b(?:{'|'.join(alternatives) or '(?!)'})\b", re.IGNORECASE)
+
+
+def _either_number(word: str) -> str:
+    """A pattern of a word in the singular and the plural: lunge and lunges, press and presses, fly and flies."""
+    if len(word) < 3:
+        return word + "(?:es|s)?"
+    if re.search(r"[^aeiou](?:ies|y)$", word, re.IGNORECASE):
+        return re.sub(r"(?:ies|y)$", "", word, flags=re.IGNORECASE) + "(?:y|ies)"
+    return re.sub(r"(?<=ss|ch|sh)es$|(?<=x)es$|(?<!s)s$", "", word, flags=re.IGNORECASE) + "(?:es|s)?"

@@ -61,7 +61,9 @@ class Assistant:
             found = retrieve(asked, self.index)
             draft = compose(asked, found, self.index, triage)
             claims = verify(draft.claims, self.index.library)
-            reply = replace(self._respond(asked, draft, claims, triage), hits=found.hits, draft=draft.claims)
+            reply = replace(
+                self._respond(asked, found.question, draft, claims, triage), hits=found.hits, draft=draft.claims
+            )
         return replace(reply, seconds=round(time.perf_counter() - begun, 4))
 
     def as_runnable(self) -> "Runnable[Any, Reply]":
@@ -86,7 +88,9 @@ class Assistant:
             log.error("The safety screen failed (%s); the cautious notice is given.", type(error).__name__)
             return safety.screen_failed(floor)
 
-    def _respond(self, asked: Question, draft: Draft, claims: tuple[Claim, ...], triage: Triage) -> Reply:
+    def _respond(
+        self, asked: Question, understood: str, draft: Draft, claims: tuple[Claim, ...], triage: Triage
+    ) -> Reply:
         if draft.outcome == "answered" and not claims:
             draft = Draft("not_covered")
         stem = claims[0].citations[0].article if claims else (asked.articles or (None,))[0]
@@ -98,7 +102,7 @@ class Assistant:
             "small_talk": lambda: respond.small_talk_text(asked.focus, self.index),
         }[draft.outcome]()
         suggestions = respond.suggestions_for(draft, self.index, stem, asked.focus)
-        return self._reply(draft.outcome, body, triage, asked.text, claims, answer, cited, suggestions, stem)
+        return self._reply(draft.outcome, body, triage, understood, claims, answer, cited, suggestions, stem)
 
     def _referred(self, question: str, triage: Triage) -> Reply:
         return self._reply("referred", "", triage, question)

@@ -21,10 +21,16 @@ NEIGHBOURS = 15
 """How many of the closest example questions vote on the kind of a question."""
 
 
+STANDS_ALONE = 0.7
+"""The cosine to an example question from which a follow-up is taken for a question of its own."""
+
+
 @dataclass(frozen=True, slots=True)
 class Retrieved:
     """The hits in order, closest first, and what the question looks like."""
 
+    question: str
+    """The question as understood, standing alone."""
     hits: tuple[Hit, ...]
     kinds: Mapping[str, float]
     """The share of each kind among the closest example questions, the likeliest first; the shares add up to 1."""
@@ -45,8 +51,12 @@ def retrieve(question: Question, index: Index) -> Retrieved:
     vectors = index.embed(distinct)
     focus_vector, text_vector, asked_vector, about_vector = (vectors[distinct.index(one)] for one in texts)
     asked, about = index.example_vectors @ asked_vector, index.example_vectors @ about_vector
-    kinds, whole = _vote(about, index)
     closest = int(asked.argmax())
+    understood = question.text
+    if question.context and float(asked[closest]) >= STANDS_ALONE:
+        # It opens like a follow-up, but asks a question of its own: what was asked before must not outvote it.
+        understood, text, text_vector, about = question.message, focus, focus_vector, asked
+    kinds, whole = _vote(about, index)
 
     only = question.articles[0] if len(question.articles) == 1 else None
     near_text = index.by_meaning(text_vector, CANDIDATES, only)
@@ -70,7 +80,7 @@ def retrieve(question: Question, index: Index) -> Retrieved:
         }
         hits.append(Hit(passage, sum(WEIGHTS[name] * part for name, part in parts.items()), parts))
     hits.sort(key=lambda hit: (-hit.score, hit.passage.article, hit.passage.start))
-    return Retrieved(tuple(hits), kinds, whole, example, float(asked[closest]))
+    return Retrieved(understood, tuple(hits), kinds, whole, example, float(asked[closest]))
 
 
 def _vote(cosines: np.ndarray, index: Index) -> tuple[dict[str, float], float]:

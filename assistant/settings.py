@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from assistant.types import SpotterError
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -27,3 +29,12 @@ class Settings(BaseSettings):
     port: int = Field(default=7860, ge=0, le=65535)
     emergency_number: str = "your local emergency number (112, 911 or 999)"
     crisis_contact: str = "your local crisis line (988 in the US and Canada, 116 123 in the UK and much of Europe)"
+
+
+def read_settings(articles: Path | None = None) -> Settings:
+    """The settings from the environment, the folder of articles by hand; SpotterError names the variable at fault."""
+    try:
+        return Settings(articles=articles) if articles else Settings()
+    except ValidationError as error:
+        faults = "; ".join(f"SPOTTER_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
+        raise SpotterError(f"A setting is wrong: {faults}") from error

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from assistant.settings import ROOT, Settings
+from assistant.settings import ROOT, Settings, read_settings
 from assistant.types import SpotterError
 from evals import answer, faq, scorers, speed, triage
 
@@ -36,7 +36,7 @@ def run(
     for name in names or ["faq"]:
         if name not in EVALS:
             raise SpotterError(f"There is no eval {name!r}. There are: {', '.join(EVALS)}.")
-        result = EVALS[name](Settings())
+        result = EVALS[name](read_settings())
         _print(name, result)
         if keep:
             kept = {"commit": _commit(), "python": platform.python_version(), "result": _without_timings(result)}

@@ -21,7 +21,7 @@ def asked(library: Library, speller: Speller):  # type: ignore[no-untyped-def]
 
 def test_a_plain_question_stands_as_it_is(asked) -> None:  # type: ignore[no-untyped-def]
     text = "What muscles do heel kicks work?"
-    assert asked(text) == Question(text, text, "", 0, ("heel-kicks",))
+    assert asked(text) == Question(text, text, text, "", 0, ("heel-kicks",))
 
 
 @pytest.mark.parametrize(

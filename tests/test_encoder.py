@@ -46,7 +46,7 @@ def test_missing_weights_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_name_that_is_not_on_this_machine_is_refused_without_a_network() -> None:
-    with pytest.raises(SpotterError, match="Set SPOTTER_ENCODER to a folder"):
+    with pytest.raises(SpotterError, match="downloads nothing. Set SPOTTER_ENCODER to the folder of a model"):
         load_encoder("nobody/no-such-model")
 
 

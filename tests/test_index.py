@@ -88,7 +88,6 @@ DAMAGES: dict[str, Callable[[Index], object]] = {
     "the database is garbage": lambda index: store(index).write_bytes(b"x" * 5000),
     "the database is gone": lambda index: store(index).unlink(),
     "a row is missing": lambda index: drop_a_row(store(index)),
-    "the vectors are cut": lambda index: [cut(path) for path in index.folder.rglob("data_level0.bin")],
     "the words are gone": lambda index: shutil.rmtree(index.folder / "words"),
     "the words are cut": lambda index: [cut(path) for path in (index.folder / "words").iterdir()],
     "the examples are cut": lambda index: cut(index.folder / "examples.npy"),
@@ -107,6 +106,15 @@ def test_a_damaged_index_is_rebuilt_by_itself(damage: str, opened: Open, fake_en
     assert len(fake_encoder.asked) > encoded
     assert len(mended.by_meaning(mended.embed(["hips"])[0], 9)) == len(mended.passages)
     assert list(mended.folder.parent.glob("building-*")) == []
+
+
+def test_a_cut_vector_file_does_no_harm(opened: Open) -> None:
+    index = opened()
+    index.close()
+    for path in index.folder.rglob("data_level0.bin"):
+        cut(path)
+    mended = opened()
+    assert len(mended.by_meaning(mended.embed(["hips"])[0], 9)) == len(mended.passages)
 
 
 def test_a_build_that_is_interrupted_leaves_nothing_that_is_taken_for_an_index(

@@ -10,7 +10,7 @@ from assistant.retrieve import WEIGHTS, Retrieved, retrieve
 @pytest.fixture
 def found(held_out: Assistant):  # type: ignore[no-untyped-def]
     def find(text: str, *articles: str) -> Retrieved:
-        return retrieve(Question(text, text, "", 0, articles), held_out.index)
+        return retrieve(Question(text, text, text, "", 0, articles), held_out.index)
 
     return find
 
