@@ -53,25 +53,29 @@ def load_encoder(name: str = "") -> "Embeddings":
 
     Raises SpotterError when the named model cannot be loaded without a network.
     """
-    path = name or packaged_model()
-    # Set before the import: the hub's client reads them once, and a missing file must not become a download.
+    path = Path(name) if name else packaged_model()
+    # A missing file must not become a download; the hub's client reads the variable once, maybe before this.
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
+    import huggingface_hub.constants
     import torch
+    from huggingface_hub import snapshot_download
     from langchain_huggingface import HuggingFaceEmbeddings
     from safetensors import SafetensorError
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # type: ignore[no-untyped-call]
+    huggingface_hub.constants.HF_HUB_OFFLINE = True
     torch.set_num_threads(1)
     try:
+        if not path.is_dir():  # a folder is never looked up, a name is even offline when the hub was imported before
+            path = Path(snapshot_download(name, local_files_only=True))
         return HuggingFaceEmbeddings(
             model_name=str(path),
             model_kwargs={"device": "cpu", "local_files_only": True},
             encode_kwargs={"normalize_embeddings": True, "batch_size": 64},
         )
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
-        known = Path(path).is_dir()
-        reason = str(error).rstrip(".") if known else "it is not on this machine, and Spotter downloads nothing"
+        reason = str(error).rstrip(".") if path.is_dir() else "it is not on this machine, and Spotter downloads nothing"
         remedy = "Set SPOTTER_ENCODER to the folder of a model." if name else "Reinstall it: `make reinstall`."
         raise SpotterError(f"The encoder {path} cannot be loaded: {reason}. {remedy}") from error
 

@@ -380,7 +380,8 @@ def _passages(text: str, stem: str, title: str, blocks: list[Block]) -> Iterator
         elif block.kind in ("bullet", "step"):
             parents = [(depth, parent) for depth, parent in parents if depth < block.depth]
             nested = following and following.kind in ("bullet", "step") and following.depth > block.depth
-            if nested and (markup.rstrip("*_ ").endswith(":") or len(markup.split()) <= 4):
+            bare = markup.rstrip("*_ ")
+            if nested and (bare.endswith(":") or (len(markup.split()) <= 4 and bare[-1:] not in tuple(".!?"))):
                 parents.append((block.depth, plain(markup).rstrip(":")))
                 continue
             label, _ = label_of(markup)

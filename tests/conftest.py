@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,9 @@ from assistant.settings import ROOT, Settings
 
 if TYPE_CHECKING:
     from assistant.pipeline import Assistant
+
+for name in [name for name in os.environ if name.startswith("SPOTTER_")]:
+    del os.environ[name]  # the tests are about the project as it is shipped, not about this machine's settings
 
 
 class FakeEncoder(Embeddings):

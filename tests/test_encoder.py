@@ -1,8 +1,10 @@
 import math
+import shutil
+import socket
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -45,9 +47,65 @@ def test_missing_weights_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
         packaged_model()
 
 
-def test_a_name_that_is_not_on_this_machine_is_refused_without_a_network() -> None:
-    with pytest.raises(SpotterError, match="downloads nothing. Set SPOTTER_ENCODER to the folder of a model"):
-        load_encoder("nobody/no-such-model")
+def test_weights_that_were_deleted_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Deleted(PurePosixPath):
+        def locate(self) -> Path:
+            return tmp_path / self
+
+    listed = type("Listed", (), {"files": [Deleted("config.json"), Deleted("model.safetensors")]})
+    monkeypatch.setattr(encoder_module, "distribution", lambda name: listed)
+    with pytest.raises(SpotterError, match=r"holds no model.safetensors. Reinstall it"):
+        packaged_model()
+
+
+@pytest.mark.parametrize("name", ["nobody/no-such-model", "no-such-model", "/no/such/folder", "not a name!"])
+def test_a_name_that_is_not_on_this_machine_is_refused_without_a_network(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[object] = []
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)  # as when Gradio was imported first
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *address, **_: tried.append(address))
+    monkeypatch.setattr(socket.socket, "connect", lambda self, address: tried.append(address))
+    with pytest.raises(SpotterError) as refused:
+        load_encoder(name)
+    assert str(refused.value) == (
+        f"The encoder {name} cannot be loaded: it is not on this machine, and Spotter downloads nothing. "
+        "Set SPOTTER_ENCODER to the folder of a model."
+    )
+    assert tried == []
+
+
+@pytest.fixture
+def copied_model(tmp_path: Path) -> Path:
+    """A copy of the packaged model that a test may break; its large weights are a link."""
+    packaged, copied = packaged_model(), tmp_path / "model"
+    shutil.copytree(packaged, copied, ignore=shutil.ignore_patterns("*.safetensors"))
+    (copied / "model.safetensors").symlink_to(packaged / "model.safetensors")
+    return copied
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("model.safetensors", b"cut"),
+        ("config.json", b"{"),
+        ("modules.json", b"["),
+        ("tokenizer.json", b""),
+        ("1_Pooling/config.json", b"{}"),
+    ],
+)
+def test_a_folder_with_a_broken_file_is_named(file: str, content: bytes, copied_model: Path) -> None:
+    (copied_model / file).unlink()
+    (copied_model / file).write_bytes(content)
+    with pytest.raises(SpotterError, match=rf"{copied_model} cannot be loaded: .*Set SPOTTER_ENCODER to the folder of"):
+        load_encoder(str(copied_model))
+
+
+def test_a_broken_package_is_to_be_reinstalled(copied_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (copied_model / "config.json").write_text("{")
+    monkeypatch.setattr(encoder_module, "packaged_model", lambda: copied_model)
+    with pytest.raises(SpotterError, match=r"cannot be loaded: .*Reinstall it: `make reinstall`"):
+        load_encoder()
 
 
 def test_vectors_have_unit_length_and_mean_something(encoder: Embeddings) -> None:
@@ -65,4 +123,5 @@ def test_the_id_tells_encoders_apart(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     before = encoder_id(str(tmp_path))
     (tmp_path / "config.json").write_text('{"changed": true}')
+    (tmp_path / "broken-link").symlink_to(tmp_path / "none")
     assert len({encoder_id(""), encoder_id("a/name"), before, encoder_id(str(tmp_path))}) == 4

@@ -1,3 +1,4 @@
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -5,7 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import chromadb
 import pytest
+from filelock import FileLock
 
 from assistant import index as index_module
 from assistant.index import KEPT, DamagedIndexError, Index, bare, generic, open_index, search_text, tokenize
@@ -73,8 +76,9 @@ def test_the_example_vectors_are_encoded_once_for_all_libraries(opened: Open, fa
     assert fake_encoder.asked.count("muscles?") == 1
 
 
-def cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
+def cut(*paths: Path) -> None:
+    for path in paths:
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
 
 
 def drop_a_row(path: Path) -> None:
@@ -83,14 +87,22 @@ def drop_a_row(path: Path) -> None:
     database.close()
 
 
+def change_a_text(path: Path) -> None:
+    with sqlite3.connect(path) as database:
+        database.execute("update embedding_metadata set string_value = 'x' where id = 1 and key = 'chroma:document'")
+    database.close()
+
+
 DAMAGES: dict[str, Callable[[Index], object]] = {
     "the database is cut": lambda index: cut(store(index)),
     "the database is garbage": lambda index: store(index).write_bytes(b"x" * 5000),
     "the database is gone": lambda index: store(index).unlink(),
     "a row is missing": lambda index: drop_a_row(store(index)),
+    "a text is another": lambda index: change_a_text(store(index)),
     "the words are gone": lambda index: shutil.rmtree(index.folder / "words"),
-    "the words are cut": lambda index: [cut(path) for path in (index.folder / "words").iterdir()],
+    "the words are cut": lambda index: cut(*(index.folder / "words").iterdir()),
     "the examples are cut": lambda index: cut(index.folder / "examples.npy"),
+    "the examples are empty": lambda index: (index.folder / "examples.npy").write_bytes(b""),
     "the state is broken": lambda index: (index.folder / "state.json").write_text("{"),
     "the state is gone": lambda index: (index.folder / "state.json").unlink(),
 }
@@ -117,6 +129,76 @@ def test_a_cut_vector_file_does_no_harm(opened: Open) -> None:
     assert len(mended.by_meaning(mended.embed(["hips"])[0], 9)) == len(mended.passages)
 
 
+def test_vectors_that_are_not_as_they_were_written_never_reach_chroma(
+    opened: Open, few_kinds: Kinds, fake_encoder: Any
+) -> None:
+    """With a thousand passages Chroma writes its vectors out, and a damaged file of them would end the process."""
+    told: list[tuple[int, int]] = []
+    text = "# Plank\n\n## Steps\n\n" + "".join(f"{n}. Lift hip number {n}.\n" for n in range(1, 1001))
+    index = opened(text, progress=lambda done, total: told.append((done, total)))
+    assert told == [(min(done, 1000), 1000) for done in range(64, 1064, 64)]
+    index.close()
+    Index(index.library, few_kinds, fake_encoder, index.folder).close()
+    vectors = next(index.folder.glob("chroma-*/*/data_level0.bin"))
+    whole = vectors.read_bytes()
+    for damaged in (whole[: len(whole) // 2], b"", (b"garbage!" * len(whole))[: len(whole)]):
+        vectors.write_bytes(damaged)
+        with pytest.raises(DamagedIndexError, match="its files are not those that were written"):
+            Index(index.library, few_kinds, fake_encoder, index.folder)
+    vectors.unlink()
+    with pytest.raises(DamagedIndexError, match="its files are not those that were written"):
+        Index(index.library, few_kinds, fake_encoder, index.folder)
+
+
+def test_what_is_left_of_a_build_that_was_killed_is_removed(opened: Open, tmp_path: Path) -> None:
+    (tmp_path / "cache" / "building-1" / "words").mkdir(parents=True)
+    (tmp_path / "cache" / "building-1" / "state.json").write_text("{}")
+    folder = opened().folder
+    assert [path.name for path in (tmp_path / "cache").iterdir() if path.is_dir()] == [folder.name]
+
+
+@pytest.mark.parametrize("error", [chromadb.errors.InternalError("disk full"), sqlite3.OperationalError("disk full")])
+def test_a_build_that_fails_says_what_to_look_at(
+    error: Exception, opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(index_module, "_section_kinds", fail)
+    with pytest.raises(SpotterError, match=r"No index can be built in .*cache: disk full. Is the disk full\?"):
+        opened()
+    assert [path for path in (tmp_path / "cache").iterdir() if path.is_dir()] == []
+
+
+def test_an_index_that_never_holds_is_an_error_for_the_operator(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: Index) -> None:
+        raise ValueError("a stored passage does not find itself")
+
+    monkeypatch.setattr(Index, "_verify", fail)
+    with pytest.raises(SpotterError, match="a stored passage does not find itself"):
+        opened()
+
+
+def test_articles_without_a_passage_are_an_error_that_says_what_to_do(few_kinds: Kinds, tmp_path: Path) -> None:
+    nothing = library("# FAQ\n\n## Hard?\n\nNo, never.\n").without_faq()
+    with pytest.raises(SpotterError, match=r"nothing outside their FAQ sections\. Add an article"):
+        open_index(nothing, few_kinds, tmp_path / "cache")
+
+
+def test_the_lock_is_let_go_once_the_index_is_open(opened: Open, tmp_path: Path) -> None:
+    opened()
+    with FileLock(tmp_path / "cache" / "index.lock", timeout=0) as lock:
+        assert lock.is_locked
+
+
+@pytest.mark.parametrize("damaged", [b"", b"garbage"])
+def test_kept_example_vectors_that_are_damaged_are_made_again(damaged: bytes, opened: Open, fake_encoder: Any) -> None:
+    kept = next(opened().folder.parent.glob("examples-*.npy"))
+    kept.write_bytes(damaged)
+    assert opened(SQUAT).example_vectors.tolist() == opened().example_vectors.tolist()
+    assert fake_encoder.asked.count("muscles?") == 2
+
+
 def test_a_build_that_is_interrupted_leaves_nothing_that_is_taken_for_an_index(
     opened: Open, fake_encoder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,8 +213,15 @@ def test_a_build_that_is_interrupted_leaves_nothing_that_is_taken_for_an_index(
 def test_old_indexes_are_pruned_and_the_one_in_use_is_kept(opened: Open, tmp_path: Path) -> None:
     folders = [opened(PLANK + f"- Extra: Number {n}.\n").folder for n in range(KEPT + 2)]
     left = set((tmp_path / "cache").glob("index-????????????????"))
-    assert len(left) == KEPT
-    assert folders[-1] in left
+    assert left == set(folders[-KEPT:])
+
+
+def test_the_index_that_is_opened_is_kept_whatever_the_clock_says(opened: Open) -> None:
+    for n in range(KEPT):
+        os.utime(opened(PLANK + f"- Extra: Number {n}.\n").folder, (4e9, 4e9))
+    index = opened()
+    assert index.folder.is_dir()
+    assert len(list(index.folder.parent.glob("index-????????????????"))) == KEPT
 
 
 def test_two_who_open_at_once_both_get_the_index(opened: Open, fake_encoder: Any) -> None:
@@ -153,6 +242,10 @@ def test_identical_lines_in_two_articles_pass_the_check(opened: Open) -> None:
     assert len(opened(same, same).passages) == 4
 
 
+def test_lines_that_the_encoder_cannot_tell_apart_pass_the_check(opened: Open) -> None:
+    assert len(opened("# Plank\n\n## Steps\n\n1. Lift the hips.\n2. Lift the Hips!\n3. The hips lift.\n").passages) == 3
+
+
 def test_passages_are_found_by_meaning_closest_first_and_in_one_article_only(opened: Open) -> None:
     index = opened(PLANK, SQUAT)
     vector = index.embed(["How to squat. Bend the knees."])[0]
@@ -166,6 +259,7 @@ def test_passages_are_found_by_the_stems_of_their_words(opened: Open) -> None:
     index = opened(PLANK, SQUAT)
     assert index.passages[int(index.by_words("knee bending").argmax())].text == "Bend the knees."
     assert not index.by_words("").any()
+    assert not index.by_words("the zzz").any()
 
 
 def test_progress_is_told_up_to_the_end(opened: Open) -> None:
