@@ -58,7 +58,6 @@ def load_encoder(name: str = "") -> "Embeddings":
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
     import huggingface_hub.constants
     import torch
-    from huggingface_hub import snapshot_download
     from langchain_huggingface import HuggingFaceEmbeddings
     from safetensors import SafetensorError
     from transformers.utils.logging import disable_progress_bar
@@ -67,8 +66,6 @@ def load_encoder(name: str = "") -> "Embeddings":
     huggingface_hub.constants.HF_HUB_OFFLINE = True
     torch.set_num_threads(1)
     try:
-        if not path.is_dir():  # a folder is never looked up, a name is even offline when the hub was imported before
-            path = Path(snapshot_download(name, local_files_only=True))
         return HuggingFaceEmbeddings(
             model_name=str(path),
             model_kwargs={"device": "cpu", "local_files_only": True},

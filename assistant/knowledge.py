@@ -44,7 +44,7 @@ class Article:
     title: str
     text: str
     exercise: str
-    """The exercise's name as the title has it, without "How to do" and the like: "Heel Kicks"."""
+    """The exercise's name as the title has it, without "How to do" and the like: "Wall Sit"."""
     aliases: tuple[str, ...]
     passages: tuple[Passage, ...]
 
