@@ -61,7 +61,7 @@ class Opening:
         except SpotterError as error:
             log.error("%s", error)
             self.problem = str(error)
-        except Exception as error:
+        except Exception as error:  # a background thread: raising would leave the page loading for ever
             log.exception("The assistant could not be opened.")
             self.problem = f"Spotter could not start ({type(error).__name__}). Run: python -m assistant doctor"
         finally:
