@@ -12,7 +12,7 @@ test: install
 	$(BIN)/python -m pytest
 
 evals: install
-	$(BIN)/python -m evals faq answer triage
+	$(BIN)/python -m evals faq answer safety
 
 lint: install
 	$(BIN)/ruff check .

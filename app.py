@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from assistant import page, safety
-from assistant.pipeline import Assistant
+from assistant.pipeline import WORDS_ALONE, Assistant, advice_for, screened
+from assistant.rules import Rules, load_rules
 from assistant.settings import Settings, read_settings
 from assistant.types import SpotterError, Triage, Turn
 
@@ -53,8 +54,8 @@ class Opening:
         threading.Thread(target=self._open, name="opening", daemon=True).start()
 
     def _open(self) -> None:
-        self.screen([], Triage())  # reads the rules, so that the first message need not wait for them
         try:
+            self.screen([], Triage())  # reads the rules, so that the first message need not wait for them
             assistant = self._open_assistant(self.settings, progress=self._progress)
             self.examples = _examples(assistant)
             self.assistant = assistant
@@ -92,18 +93,23 @@ class Opening:
         return page.status(self.problem or self._step, "failed" if self.problem else "loading")
 
     def screen(self, turns: Sequence[Turn], floor: Triage) -> tuple[Triage, str]:
-        """The conversation's triage and its notice, which wait for neither the encoder nor the articles."""
-        number, contact = self.settings.emergency_number, self.settings.crisis_contact
+        """The conversation's triage and its notice; by the words alone until the encoder is there.
+
+        What the words alone miss the reply's own screen finds: it waits for the encoder.
+        """
         try:
-            triage = safety.screen(turns, floor, self._rules)
-            return triage, safety.advice(triage, self._rules, number, contact)
+            if self.assistant:
+                triage = self.assistant.screen(turns, floor)
+            else:
+                triage = screened(turns, floor, self._rules, None)
+            return triage, advice_for(triage, self._rules, self.settings)
         except Exception as error:  # whatever fails here, the reader gets a cautious notice
             log.error("The safety screen failed (%s); the cautious notice is given.", type(error).__name__)
-            return safety.screen_failed(floor), page.UNSCREENED.format(emergency_number=number)
+            return safety.screen_failed(floor), page.UNSCREENED.format(emergency_number=self.settings.emergency_number)
 
     @cached_property
-    def _rules(self) -> safety.Rules:
-        return safety.load_rules(self.settings.safety)
+    def _rules(self) -> Rules:
+        return load_rules(self.settings.safety)
 
 
 def _examples(assistant: Assistant) -> list[str]:
@@ -147,6 +153,7 @@ class Chat:
     async def ask(self, turns: Sequence[Turn], session: Session, **box: Any) -> AsyncIterator[View]:
         """Answers the last turn; while the assistant is being opened it says so."""
         earlier = page.cards_before(turns, session.cards)
+        words_alone = self.opening.assistant is None
         triage, advice = await asyncio.to_thread(self.opening.screen, turns, session.floor)
         notice, alert = page.notice(advice, triage), page.alert(advice, triage)
 
@@ -166,12 +173,14 @@ class Chat:
                     yield view(page.joined(notice, f"*Getting ready. {step}*"), BUSY)
                 told = step
             assert self.opening.assistant
-            reply = await asyncio.to_thread(self.opening.assistant.reply, turns[-1].text, turns[:-1], session.floor)
+            floor = triage if words_alone else session.floor  # what was shown already is not lowered
+            reply = await asyncio.to_thread(self.opening.assistant.reply, turns[-1].text, turns[:-1], floor)
             triage, alert = reply.triage, page.alert(reply.notice.text, reply.triage)
             titles = {article.stem: article.title for article in self.opening.assistant.index.library.articles}
             yield view(page.message(reply), FREE, page.sources(reply, titles), reply.suggestions)
         except SpotterError as error:
-            yield view(page.joined(notice, page.harmless(str(error))), FREE)
+            alone = f"*{WORDS_ALONE}*" if words_alone else ""
+            yield view(page.joined(notice, page.harmless(str(error)), alone), FREE)
         except Exception as error:  # a chat function that raises would leave the page stuck
             log.error("The reply failed (%s).", type(error).__name__)
             yield view(page.joined(notice, page.BROKEN), FREE)

@@ -4,7 +4,7 @@ import json
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +13,7 @@ import typer
 from assistant.types import SpotterError, Triage, Turn
 
 if TYPE_CHECKING:
-    from assistant.pipeline import Assistant
+    from assistant.pipeline import Assistant, ScreenOnly
 
 app = typer.Typer(
     help="Spotter answers exercise questions with the articles' own lines and exact citations.",
@@ -41,7 +41,7 @@ def ask(
         raise SpotterError('Ask something: python -m assistant ask "how do I start?"')
     from assistant.respond import reply_json
 
-    with _assistant(articles, hold_out_faq) as assistant:
+    with _answering(articles, hold_out_faq) as assistant:
         reply = assistant.reply(question)
         if as_json:
             print(json.dumps(reply_json(reply, debug=debug), ensure_ascii=False, indent=2))
@@ -55,7 +55,7 @@ def chat(articles: Articles = None) -> None:
     from rich.console import Console
 
     console = Console()
-    with _assistant(articles, False) as assistant:
+    with _answering(articles, False) as assistant:
         turns: list[Turn] = []
         triage = Triage()
         console.print("Ask about the exercise; an empty line ends. Not medical advice.", style="dim")
@@ -82,8 +82,10 @@ def index(
     from rich.console import Console
     from rich.table import Table
 
+    from assistant.answer import consult_lines
+
     console = Console()
-    with _assistant(articles, False) as assistant:
+    with closing(_open(articles, False)) as assistant:
         opened = assistant.index
         if show is None:
             table = Table("article", "exercise", "also called", "passages", title=str(opened.folder.name))
@@ -103,9 +105,8 @@ def index(
             table.add_row(place, passage.kind, " › ".join(passage.section), kind, passage.text)
         console.print(table)
         console.print("Consult lines:", style="bold")
-        for passage, kind in mine:
-            if kind == "consult":
-                console.print(f"  {passage.text}", markup=False)
+        for passage in consult_lines(opened, show):
+            console.print(f"  {passage.text}", markup=False)
 
 
 @app.command()
@@ -117,6 +118,7 @@ def doctor(articles: Articles = None) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from assistant.answer import consult_lines
     from assistant.settings import read_settings
 
     table = Table("what", "state", show_header=False, box=None)
@@ -135,15 +137,17 @@ def doctor(articles: Articles = None) -> None:
         from assistant.encoder import encoder_id
 
         table.add_row("encoder", encoder_id(settings.encoder))
-        with _assistant(articles, False) as assistant:
+        with closing(_open(articles, False)) as assistant:
             opened = assistant.index
             table.add_row("articles", ", ".join(sorted(opened.library.by_stem)))
             table.add_row("index", f"{opened.folder.name}: {len(opened.passages)} passages, verified")
             table.add_row("safety rules", f"{len(assistant.rules.rules)} rules (no clinician has reviewed them)")
+            table.add_row("safety classifier", "trained" if assistant.classifier else "missing")
+            if not assistant.classifier:
+                faults.append("The safety screen runs on its word lists alone. Run: python -m assistant train")
             faults += opened.library.problems
             for stem in opened.library.by_stem:
-                pairs = zip(opened.passages, opened.section_kinds, strict=True)
-                if not any(passage.article == stem and kind == "consult" for passage, kind in pairs):
+                if not consult_lines(opened, stem):
                     faults.append(f"{stem}: no lines on when to consult a professional were found.")
     except SpotterError as error:
         faults.append(str(error))
@@ -180,10 +184,10 @@ def batch(
     cases, faults = _cases(lines)
     for fault in faults:
         print(fault, file=sys.stderr)
-    with _assistant(articles, hold_out_faq) as assistant:
+    with _answering(articles, hold_out_faq) as assistant:
         console = Console(stderr=True)
         try:
-            with target.open("w", encoding="utf-8") as output:
+            with target.open("w", encoding="utf-8", errors="replace") as output:
                 for case in track(cases, "Answering", console=console, disable=not console.is_terminal):
                     turns: list[Turn] = []
                     triage = Triage()
@@ -198,6 +202,34 @@ def batch(
             raise SpotterError(f"{target} cannot be written: {error.strerror}") from error
     if faults:
         raise typer.Exit(1)
+
+
+@app.command()
+def train() -> None:
+    """Trains the safety screen's classifier from the examples in knowledge/safety/examples."""
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    from assistant.encoder import InnerLayers, encoder_id, load_encoder
+    from assistant.rules import load_rules
+    from assistant.settings import read_settings
+    from assistant.train import read_examples
+    from assistant.train import train as train_classifier
+
+    settings = read_settings()
+    rules = load_rules(settings.safety)
+    examples = read_examples(settings.safety / "examples", rules)
+    with Bar(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("Loading the encoder", total=None)
+
+        def progress(what: str, done: int, total: int) -> None:
+            bar.update(task, description=what, completed=done, total=total)
+
+        layers, name = InnerLayers(load_encoder(settings.encoder)), encoder_id(settings.encoder)
+        right = train_classifier(examples, rules, layers, name, settings.models, progress)
+    print(f"Trained on {len(examples)} examples. Levels right on examples held out of the training:")
+    for what, share in right.items():
+        print(f"  {what}: {share:.3f}")
 
 
 def _cases(lines: list[str]) -> tuple[list[dict[str, Any]], list[str]]:
@@ -231,16 +263,13 @@ def _cases(lines: list[str]) -> tuple[list[dict[str, Any]], list[str]]:
     return cases, faults
 
 
-@contextmanager
-def _assistant(articles: Path | None, hold_out_faq: bool) -> "Iterator[Assistant]":
+def _open(articles: Path | None, hold_out_faq: bool) -> "Assistant":
     """The assistant, with a progress bar on standard error while the index is built."""
     from rich.console import Console
     from rich.progress import Progress as Bar
 
-    from assistant.settings import read_settings
-
-    settings = read_settings(articles)
     from assistant.pipeline import Assistant
+    from assistant.settings import read_settings
 
     bar = Bar(console=Console(stderr=True), transient=True)
     task = bar.add_task("Indexing", total=None)
@@ -250,14 +279,27 @@ def _assistant(articles: Path | None, hold_out_faq: bool) -> "Iterator[Assistant
         bar.update(task, completed=done, total=total)
 
     try:
-        assistant = Assistant.open(settings, hold_out_faq=hold_out_faq, progress=progress)
+        return Assistant.open(read_settings(articles), hold_out_faq=hold_out_faq, progress=progress)
     finally:
         if bar.live.is_started:
             bar.stop()
+
+
+@contextmanager
+def _answering(articles: Path | None, hold_out_faq: bool) -> "Iterator[Assistant | ScreenOnly]":
+    """The assistant, or without an encoder what still screens; then the problem is told and the exit code is 1."""
+    from assistant.encoder import EncoderError
+    from assistant.pipeline import ScreenOnly
+    from assistant.settings import read_settings
+
     try:
+        assistant = _open(articles, hold_out_faq)
+    except EncoderError as error:
+        print(f"spotter: {error}", file=sys.stderr)
+        yield ScreenOnly(read_settings(articles), str(error))
+        raise typer.Exit(1) from error
+    with closing(assistant):
         yield assistant
-    finally:
-        assistant.close()
 
 
 def _show(text: str, suggestions: tuple[str, ...]) -> None:

@@ -157,9 +157,14 @@ def cite(passage: Passage, index: Index, start: int | None = None, end: int | No
 
 
 def consult_lines(index: Index, stem: str) -> list[Passage]:
-    """The article's own lines on when to see a professional, in its order."""
-    pairs = zip(index.passages, index.section_kinds, strict=True)
-    return [p for p, kind in pairs if p.article == stem and kind == "consult"]
+    """The article's own lines on when to see a professional, in its order.
+
+    They are those in a section of that kind and, wherever they stand, those that send the reader to one, together with
+    the list that such a line leads into.
+    """
+    pairs = [(p, kind) for p, kind in zip(index.passages, index.section_kinds, strict=True) if p.article == stem]
+    leading = {p.group for p, _ in pairs if p.kind == "lead" and SENDS.search(p.text)}
+    return [p for p, kind in pairs if kind == "consult" or SENDS.search(p.text) or (p.group and p.group in leading)]
 
 
 def _article(question: Question, found: Retrieved) -> tuple[str, tuple[str, ...]]:
@@ -226,9 +231,17 @@ def _consult(hits: Sequence[Hit], index: Index, stem: str) -> list[Passage]:
     return close[:2] or lines[:1]
 
 
-PROFESSIONAL = re.compile(
-    r"\b(doctor|physio\w*|professional|therapist|clearance|midwife|medical|emergency|clinician)\b", re.IGNORECASE
+_WHO = (
+    r"(?:doctor|physician|GP|physio\w*|professional|therapist|specialist|midwife|clinician|provider|medical|emergency)"
 )
+PROFESSIONAL = re.compile(rf"\b(?:{_WHO}|clearance)s?\b", re.IGNORECASE)
+SENDS = re.compile(
+    r"\b(?:see|sees|seeing|consult|consulting|ask|asking|(?:talk|speak|talking|speaking) (?:to|with)|check with|"
+    r"contact|visit|call|seek|seeking|cleared by|(?:clearance|advice|guidance) (?:from|of))\b"
+    rf"(?:\W+\w+){{0,6}}?\W+{_WHO}s?\b",
+    re.IGNORECASE,
+)
+"""A line that sends the reader to somebody qualified."""
 
 
 def _with_leads(passages: Iterable[Passage], index: Index) -> list[Passage]:

@@ -2,11 +2,17 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from typing import TYPE_CHECKING
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from assistant.types import SpotterError
 
@@ -19,20 +25,40 @@ SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """The checksum that the model's publisher gives for model.safetensors."""
 
 
+INNER_LAYERS = range(7)
+"""The layers that see a sentence's words and grammar, which its one vector has mostly lost."""
+WINDOW = 192
+"""How many word pieces of a text are read together; a longer text is read in windows that overlap."""
+
+
+class EncoderError(SpotterError):
+    """There is no encoder to be had; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One stretch of a text as the encoder's inner layers see it."""
+
+    vectors: np.ndarray
+    """float16, shape (word pieces, len(INNER_LAYERS) * width), every layer normalised."""
+    starts: tuple[int, ...]
+    """Where in the text each word piece begins; -1 for the encoder's own marks."""
+
+
 def packaged_model() -> Path:
-    """The folder of the packaged all-MiniLM-L6-v2, its weights checked; raises SpotterError when they are not there."""
+    """The folder of the packaged all-MiniLM-L6-v2, its weights checked; raises EncoderError when they are not there."""
     try:
         files = distribution(PACKAGE).files or []
     except PackageNotFoundError:
-        raise SpotterError(f"The encoder's package {PACKAGE} is not installed. Run `make install`.") from None
+        raise EncoderError(f"The encoder's package {PACKAGE} is not installed. Run `make install`.") from None
     weights = next((file for file in files if file.name == "model.safetensors"), None)
     path = Path(str(weights.locate())) if weights else None
     if path is None or not path.is_file():
-        raise SpotterError(f"The package {PACKAGE} holds no model.safetensors. Reinstall it: `make reinstall`.")
+        raise EncoderError(f"The package {PACKAGE} holds no model.safetensors. Reinstall it: `make reinstall`.")
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     if digest != SHA256:
-        raise SpotterError(f"{path} is not the published {NAME} (sha256 {digest}). Reinstall it: `make reinstall`.")
+        raise EncoderError(f"{path} is not the published {NAME} (sha256 {digest}). Reinstall it: `make reinstall`.")
     return path.parent
 
 
@@ -51,7 +77,7 @@ def encoder_id(name: str) -> str:
 def load_encoder(name: str = "") -> "Embeddings":
     """The encoder as a LangChain embedding with unit vectors; one thread, since single questions gain from no more.
 
-    Raises SpotterError when the named model cannot be loaded without a network.
+    Raises EncoderError when the named model cannot be loaded without a network.
     """
     path = Path(name) if name else packaged_model()
     # A missing file must not become a download; the hub's client reads the variable once, maybe before this.
@@ -74,7 +100,48 @@ def load_encoder(name: str = "") -> "Embeddings":
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
         reason = str(error).rstrip(".") if path.is_dir() else "it is not on this machine, and Spotter downloads nothing"
         remedy = "Set SPOTTER_ENCODER to the folder of a model." if name else "Reinstall it: `make reinstall`."
-        raise SpotterError(f"The encoder {path} cannot be loaded: {reason}. {remedy}") from error
+        raise EncoderError(f"The encoder {path} cannot be loaded: {reason}. {remedy}") from error
+
+
+class InnerLayers:
+    """Gives texts as the encoder's inner layers see them; safe to call from several threads."""
+
+    def __init__(self, encoder: "Embeddings") -> None:
+        model: Any = encoder._client  # type: ignore[attr-defined]  # LangChain's wrapper gives one vector a text only
+        self._transformer = model[0].auto_model
+        self._tokenizer = deepcopy(model.tokenizer)  # its settings are shared state, and retrieval sets others
+        self._lock = Lock()
+
+    def __call__(self, texts: Sequence[str], batch: int = 32) -> list[list[Window]]:
+        """Each text's windows, in one encoder pass for up to `batch` windows."""
+        import torch
+
+        readable = [re.sub("[\ud800-\udfff]", "\ufffd", text) for text in texts]
+        with self._lock:
+            pieces = self._tokenizer(
+                readable, truncation=True, max_length=WINDOW, stride=32, return_overflowing_tokens=True,
+                return_offsets_mapping=True, return_special_tokens_mask=True,
+            )  # fmt: skip
+        order = sorted(range(len(pieces["input_ids"])), key=lambda i: len(pieces["input_ids"][i]))
+        windows: dict[int, Window] = {}
+        for first in range(0, len(order), batch):
+            chosen = order[first : first + batch]
+            with self._lock:
+                padded = self._tokenizer.pad(
+                    {"input_ids": [pieces["input_ids"][i] for i in chosen]}, return_tensors="pt"
+                )
+            with torch.inference_mode():
+                layers = self._transformer(**padded, output_hidden_states=True).hidden_states
+                inner = [torch.nn.functional.layer_norm(layers[n], layers[n].shape[-1:]) for n in INNER_LAYERS]
+                joined = torch.cat(inner, dim=-1)
+            for row, i in enumerate(chosen):
+                places = zip(pieces["offset_mapping"][i], pieces["special_tokens_mask"][i], strict=True)
+                starts = tuple(-1 if special else int(place[0]) for place, special in places)
+                windows[i] = Window(joined[row, : len(starts)].numpy().astype(np.float16), starts)
+        result: list[list[Window]] = [[] for _ in texts]
+        for i, text in enumerate(pieces["overflow_to_sample_mapping"]):
+            result[text].append(windows[i])
+        return result
 
 
 @contextmanager

@@ -3,18 +3,23 @@
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from assistant import respond, safety
 from assistant.answer import Draft, compose
+from assistant.classifier import Classifier, load_classifier
 from assistant.condense import Question, Speller, condense
+from assistant.encoder import encoder_id
 from assistant.index import Index, Progress, open_index
 from assistant.kinds import load_kinds
 from assistant.knowledge import read_library
+from assistant.language import foreign
 from assistant.retrieve import retrieve
+from assistant.rules import Rules, load_rules
 from assistant.settings import Settings
-from assistant.types import Citation, Claim, Outcome, Reply, Triage, Turn
+from assistant.types import Citation, Claim, Notice, Outcome, Reply, SpotterError, Triage, Turn
 from assistant.verify import verify
 
 if TYPE_CHECKING:
@@ -22,6 +27,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+Notes = tuple[str, ...]
+WORDS_ALONE = "The safety check runs on its word lists alone, since its learned part could not be loaded."
 LONGEST_MESSAGE = 4000
 """In characters; a longer message is screened whole and then refused."""
 
@@ -29,42 +36,59 @@ LONGEST_MESSAGE = 4000
 class Assistant:
     """Answers questions from one library; safe to call from several threads."""
 
-    def __init__(self, index: Index, rules: safety.Rules, settings: Settings) -> None:
+    def __init__(self, index: Index, rules: Rules, classifier: Classifier | None, settings: Settings) -> None:
+        """Without a classifier the words alone decide on safety, and every reply says so."""
         self.index = index
         self.rules = rules
+        self.classifier = classifier
         self.settings = settings
         self.speller = Speller(index.library, index.kinds)
 
     @classmethod
     def open(cls, settings: Settings, *, hold_out_faq: bool = False, progress: Progress | None = None) -> "Assistant":
         """The assistant over the settings' articles, its index opened or built; SpotterError names what to fix."""
-        rules = safety.load_rules(settings.safety)
+        rules = load_rules(settings.safety)
         kinds = load_kinds(settings.questions)
         library = read_library(settings.articles, kinds.exercises)
         for problem in library.problems:
             log.warning("%s", problem)
         if hold_out_faq:
             library = library.without_faq()
-        return cls(open_index(library, kinds, settings.cache, settings.encoder, progress), rules, settings)
+        index = open_index(library, kinds, settings.cache, settings.encoder, progress)
+        classifier = None
+        try:
+            classifier = load_classifier(settings.models, index.encoder, encoder_id(settings.encoder), rules)
+        except SpotterError as error:
+            log.error("%s", error)  # the words alone decide; every reply says so
+        return cls(index, rules, classifier, settings)
 
     def reply(self, question: str, history: Sequence[Turn] = (), floor: Triage | None = None) -> Reply:
         """The reply to a message, given the turns before it and the triage that was reached so far."""
         begun = time.perf_counter()
-        turns = [*history, Turn("user", question)]
-        triage = self._screen(turns, floor or Triage())
+        turns, floor = [*history, Turn("user", question)], floor or Triage()
+        triage = self.screen(turns, floor)
+        before = self.screen(history, floor) if triage.level != "emergency" else triage
+        notes = _notes(before, triage, self.classifier)
         if triage.level == "emergency":
-            reply = self._referred(question, triage)
+            reply = self._referred(question, triage, notes)
         elif not question.strip() or len(question) > LONGEST_MESSAGE:
-            reply = self._unreadable(question, triage)
+            reply = self._unreadable(question, triage, notes)
+        elif foreign(question):
+            body = respond.english_only_text(self.settings.emergency_number)
+            reply = self._reply("not_covered", body, triage, question, notes)
         else:
             asked = condense(turns, self.index.library, self.speller)
             found = retrieve(asked, self.index)
             draft = compose(asked, found, self.index, triage)
             claims = verify(draft.claims, self.index.library)
             reply = replace(
-                self._respond(asked, found.question, draft, claims, triage), hits=found.hits, draft=draft.claims
+                self._respond(asked, found.question, draft, claims, triage, notes), hits=found.hits, draft=draft.claims
             )
         return replace(reply, seconds=round(time.perf_counter() - begun, 4))
+
+    def screen(self, turns: Sequence[Turn], floor: Triage) -> Triage:
+        """The conversation's triage; the cautious one where the screen fails."""
+        return screened(turns, floor, self.rules, self.classifier)
 
     def as_runnable(self) -> "Runnable[Any, Reply]":
         """The same as a LangChain Runnable: takes a question or {"question", "history"}, and gives a Reply."""
@@ -81,15 +105,8 @@ class Assistant:
         """Lets go of the index's files."""
         self.index.close()
 
-    def _screen(self, turns: Sequence[Turn], floor: Triage) -> Triage:
-        try:
-            return safety.screen(turns, floor, self.rules)
-        except Exception as error:  # whatever fails here, the reader gets the cautious notice
-            log.error("The safety screen failed (%s); the cautious notice is given.", type(error).__name__)
-            return safety.screen_failed(floor)
-
     def _respond(
-        self, asked: Question, understood: str, draft: Draft, claims: tuple[Claim, ...], triage: Triage
+        self, asked: Question, understood: str, draft: Draft, claims: tuple[Claim, ...], triage: Triage, notes: Notes
     ) -> Reply:
         if draft.outcome == "answered" and not claims:
             draft = Draft("not_covered")
@@ -102,17 +119,17 @@ class Assistant:
             "small_talk": lambda: respond.small_talk_text(asked.focus, self.index),
         }[draft.outcome]()
         suggestions = respond.suggestions_for(draft, self.index, stem, asked.focus)
-        return self._reply(draft.outcome, body, triage, understood, claims, answer, cited, suggestions, stem)
+        return self._reply(draft.outcome, body, triage, understood, notes, claims, answer, cited, suggestions, stem)
 
-    def _referred(self, question: str, triage: Triage) -> Reply:
-        return self._reply("referred", "", triage, question)
+    def _referred(self, question: str, triage: Triage, notes: Notes) -> Reply:
+        return self._reply("referred", "", triage, question, notes)
 
-    def _unreadable(self, question: str, triage: Triage) -> Reply:
+    def _unreadable(self, question: str, triage: Triage, notes: Notes) -> Reply:
         if question.strip():
             body = f"That message is longer than {LONGEST_MESSAGE} characters. Please ask in fewer words."
         else:
             body = "Please type a question."
-        return self._reply("clarify", body, triage, question.strip()[:LONGEST_MESSAGE])
+        return self._reply("clarify", body, triage, question.strip()[:LONGEST_MESSAGE], notes)
 
     def _reply(
         self,
@@ -120,15 +137,63 @@ class Assistant:
         body: str,
         triage: Triage,
         question: str,
+        notes: Notes,
         claims: tuple[Claim, ...] = (),
         answer: str = "",
         cited: Sequence[Citation] = (),
         suggestions: tuple[str, ...] = (),
         stem: str | None = None,
     ) -> Reply:
-        settings = self.settings
-        advice = safety.advice(triage, self.rules, settings.emergency_number, settings.crisis_contact)
+        advice = advice_for(triage, self.rules, self.settings)
         only = self.index.library.articles[0].stem if len(self.index.library.articles) == 1 else None
         notice = respond.notice_for(triage, advice, self.index, stem or only, claims)
-        text = respond.full_text(notice, body, cited, self.index, ())
-        return Reply(outcome, text, answer, claims, triage, notice, question, suggestions)
+        text = respond.full_text(notice, body, cited, self.index.library.by_stem, notes)
+        return Reply(outcome, text, answer, claims, triage, notice, question, suggestions, notes)
+
+
+class ScreenOnly:
+    """What is left without an encoder: every message is screened by the words alone, and none is answered."""
+
+    def __init__(self, settings: Settings, problem: str) -> None:
+        self.settings, self.problem = settings, problem
+        self.rules = load_rules(settings.safety)
+
+    def reply(self, question: str, history: Sequence[Turn] = (), floor: Triage | None = None) -> Reply:
+        """The notice that the words call for, and why there is no answer."""
+        turns, floor = [*history, Turn("user", question)], floor or Triage()
+        triage = screened(turns, floor, self.rules, None)
+        notes = _notes(screened(history, floor, self.rules, None), triage, None)
+        notice = Notice(advice_for(triage, self.rules, self.settings))
+        referred = triage.level == "emergency"
+        body = "" if referred else f"I cannot look anything up now. {self.problem}"
+        text = respond.full_text(notice, body, (), {}, notes)
+        return Reply("referred" if referred else "not_covered", text, "", (), triage, notice, question, notes=notes)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def screened(turns: Sequence[Turn], floor: Triage, rules: Rules, classifier: Classifier | None) -> Triage:
+    """The triage of the conversation; where the screen fails, at least the cautious one and what the words say."""
+    try:
+        return safety.screen(turns, floor, rules, classifier)
+    except Exception as error:  # whatever fails here, the reader gets the cautious notice
+        log.error("The safety screen failed (%s); the cautious notice is given.", type(error).__name__)
+    with suppress(Exception):  # the words may still know of an emergency
+        floor = safety.screen(turns, floor, rules, None)
+    return safety.screen_failed(floor)
+
+
+def advice_for(triage: Triage, rules: Rules, settings: Settings) -> str:
+    """The notice's words with the settings' numbers in them."""
+    return safety.advice(triage, rules, settings.emergency_number, settings.crisis_contact)
+
+
+def _notes(before: Triage, triage: Triage, classifier: Classifier | None) -> Notes:
+    """What the reader is told of the screen itself: that something was taken back, and that a part of it is missing."""
+    notes = []
+    if taken := safety.taken_back(before, triage):
+        notes.append(taken)
+    if classifier is None:
+        notes.append(WORDS_ALONE)
+    return tuple(notes)

@@ -1,14 +1,14 @@
 """What the reader sees: notice, answer with numbered citations, sources and notes, and the reply as JSON."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from assistant.answer import Draft, cite, consult_lines
 from assistant.condense import Question
 from assistant.index import Index
-from assistant.knowledge import label_of
+from assistant.knowledge import Article, label_of
 from assistant.types import Citation, Claim, Notice, Triage
 
 SCHEMA = 1
@@ -76,6 +76,14 @@ def not_covered_text(draft: Draft, question: Question, index: Index) -> str:
     return f"{subject} cover that." + (f" {pronoun} nothing about {draft.missing}." if draft.missing else "")
 
 
+def english_only_text(emergency_number: str) -> str:
+    """What a message in another language is told."""
+    return (
+        "I only understand English; please ask in English. I give no medical advice: if something hurts or feels "
+        f"wrong, stop and ask a doctor; in an emergency call {emergency_number}."
+    )
+
+
 def clarify_text(draft: Draft, index: Index) -> str:
     """Asks which of several exercises is meant."""
     names = [index.library.by_stem[stem].exercise for stem in draft.candidates]
@@ -108,7 +116,9 @@ def suggestions_for(draft: Draft, index: Index, stem: str | None, message: str) 
     )[:SUGGESTIONS]
 
 
-def full_text(notice: Notice, body: str, cited: Sequence[Citation], index: Index, notes: Sequence[str]) -> str:
+def full_text(
+    notice: Notice, body: str, cited: Sequence[Citation], articles: Mapping[str, Article], notes: Sequence[str]
+) -> str:
     """Everything the reader sees, as Markdown: notice, answer or other wording, sources, notes."""
     parts = []
     if notice.text:
@@ -116,15 +126,15 @@ def full_text(notice: Notice, body: str, cited: Sequence[Citation], index: Index
     if body:
         parts.append(body)
     if cited:
-        lines = [f"[{i}] {_source(citation, index)}" for i, citation in enumerate(cited, start=1)]
+        lines = [f"[{i}] {_source(citation, articles)}" for i, citation in enumerate(cited, start=1)]
         parts.append("Sources:\n\n" + "\n\n".join(lines))
     parts += [f"*{note}*" for note in notes]
     return "\n\n".join(parts)
 
 
-def _source(citation: Citation, index: Index) -> str:
-    title = index.library.by_stem[citation.article].exercise
-    return f"{title} › {citation.section.replace(' > ', ' › ')}: “{' '.join(citation.quote.split())}”"
+def _source(citation: Citation, articles: Mapping[str, Article]) -> str:
+    exercise, section = articles[citation.article].exercise, citation.section.replace(" > ", " › ")
+    return f"{exercise} › {section}: “{' '.join(citation.quote.split())}”"
 
 
 def reply_json(reply: Any, *, debug: bool = False) -> dict[str, Any]:

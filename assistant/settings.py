@@ -21,6 +21,8 @@ class Settings(BaseSettings):
     """The folder of the reviewed safety rules."""
     questions: Path = ROOT / "knowledge" / "questions"
     """The folder of the kinds of questions."""
+    models: Path = ROOT / "knowledge" / "models"
+    """The folder of what `python -m assistant train` learned."""
     cache: Path = ROOT / ".spotter"
     """Where the index is kept; everything in it can be deleted at any time."""
     encoder: str = ""

@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 Level = Literal["none", "consult", "emergency"]
 Urgency = Literal["none", "routine", "today", "now"]
+LEVELS: tuple[Level, ...] = get_args(Level)
+"""From the mildest to the gravest, like URGENCIES."""
+URGENCIES: tuple[Urgency, ...] = get_args(Urgency)
 PassageKind = Literal["sentence", "lead", "bullet", "step", "header", "row", "faq", "byline"]
 Outcome = Literal["answered", "clarify", "not_covered", "small_talk", "referred"]
 

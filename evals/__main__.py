@@ -14,13 +14,13 @@ import typer
 
 from assistant.settings import ROOT, Settings, read_settings
 from assistant.types import SpotterError
-from evals import answer, faq, scorers, speed, triage
+from evals import answer, faq, safety, scorers, speed
 
 RESULTS = Path(__file__).parent / "results"
 EVALS: dict[str, Callable[[Settings], dict[str, Any]]] = {
     "faq": faq.run,
     "answer": answer.run,
-    "triage": triage.run,
+    "safety": safety.run,
     "speed": speed.run,
 }
 
@@ -56,14 +56,8 @@ def _print(name: str, result: dict[str, Any]) -> None:
             table.add_row(key, f"{value:.3f}")
         console.print(table)
         return
-    if name == "triage":
-        table = Table("set", "level", "right", "of", "share", "95 % interval", title=name)
-        for cases, rows in result.items():
-            for level in ("emergency", "consult", "none"):
-                mine = [row for row in rows if row["label"] == level]
-                right = sum(row["level"] == level for row in mine)
-                table.add_row(cases, level, str(right), str(len(mine)), *_share(right, len(mine)))
-        console.print(table)
+    if name == "safety":
+        _print_safety(console, result)
         return
     table = Table(
         "set", "part", "cases", "strict", "95 % interval", "facts", "valid", "words", "outcome", "ms", title=name
@@ -80,6 +74,37 @@ def _print(name: str, result: dict[str, Any]) -> None:
             cells = [_number(facts), _number(valid), f"{median(words):g}" if words else "–", _number(outcome)]
             cells.append(f"{1000 * median(row['seconds'] for row in mine):.0f}")
             table.add_row(cases, part, str(len(mine)), share, interval, *cells)
+    console.print(table)
+
+
+def _print_safety(console: Any, result: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    table = Table("set", "what", "right", "of", "share", "95 % interval", title="safety")
+    for cases, rows in result.items():
+        if "denied" in rows[0]:
+            score = scorers.f1((row["negated"], row["denied"]) for row in rows)
+            table.add_row(cases, "denied, F1", "", str(len(rows)), _number(score), "", end_section=True)
+            continue
+        scores = scorers.triage_scores(rows)
+        parts = {f"recall {level}": scores.recall[level] for level in scorers.LEVEL_ORDER if level in scores.recall}
+        parts |= {
+            "specificity for emergencies": scores.specificity,
+            "safety of advice": scores.safety_of_advice,
+            "over-triage among errors": scores.over_triage,
+            "emergencies shown as none": scores.severe_under_triage,
+            "urgency of consults": scores.urgency,
+        }
+        for what, (right, count) in parts.items():
+            if count:
+                table.add_row(cases, what, str(right), str(count), *_share(right, count))
+        kinds: dict[str, list[dict[str, Any]]] = {}
+        for row in rows:
+            kinds.setdefault(row.get("kind", ""), []).append(row)
+        for kind, mine in sorted(kinds.items()) if len(kinds) > 1 else ():
+            hits = [scorers.triage_scores([row]).recall[row["label"]][0] for row in mine]
+            table.add_row(cases, f"  {kind}", str(sum(hits)), str(len(mine)), *_share(sum(hits), len(mine)))
+        table.add_section()
     console.print(table)
 
 

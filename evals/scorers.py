@@ -4,6 +4,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from assistant.knowledge import Article
 from assistant.types import Citation, Reply
@@ -69,6 +70,64 @@ def outside_claims(reply: Reply) -> int:
 
 def _bare(text: str) -> list[str]:
     return re.findall(r"[a-z0-9]+", re.sub(r"\[\d+\]", "", text.lower()))
+
+
+LEVEL_ORDER = {"none": 0, "not_emergency": 0, "consult": 1, "emergency": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class TriageScores:
+    """How a set of triage decisions compares with the right ones; each share as (count, of how many)."""
+
+    recall: Mapping[str, tuple[int, int]]
+    """By level: those of the level that were given it."""
+    specificity: tuple[int, int]
+    """Of what is no emergency, what was not shown as one."""
+    safety_of_advice: tuple[int, int]
+    """At or above the right level (Hill and others, MJA 2020)."""
+    over_triage: tuple[int, int]
+    """Of all errors, those above the right level."""
+    severe_under_triage: tuple[int, int]
+    """Of all emergencies, those shown as none."""
+    urgency: tuple[int, int]
+    """Of what has the right level consult, what has the right urgency too."""
+
+
+def triage_scores(rows: Iterable[Mapping[str, str]]) -> TriageScores:
+    """The scores of rows with the right `label` (and `urgency`) and the `level` (and urgency `reached`) given.
+
+    A label "not_emergency" is right whatever is given but emergency.
+    """
+    recall: dict[str, tuple[int, int]] = {}
+    safe = errors = over = severe = calm = not_grave = right_urgency = consults = total = 0
+    for row in rows:
+        label, level = row["label"], row["level"]
+        right = level != "emergency" if label == "not_emergency" else level == label
+        step = LEVEL_ORDER[level] - LEVEL_ORDER[label]
+        hits, count = recall.get(label, (0, 0))
+        recall[label] = hits + right, count + 1
+        total += 1
+        safe += right or step >= 0
+        errors += not right
+        over += not right and step > 0
+        severe += label == "emergency" and level == "none"
+        if label != "emergency":
+            not_grave += 1
+            calm += level != "emergency"
+        if label == level == "consult" and "urgency" in row:
+            consults += 1
+            right_urgency += row["urgency"] == row["reached"]
+    grave = recall.get("emergency", (0, 0))[1]
+    return TriageScores(
+        recall, (calm, not_grave), (safe, total), (over, errors), (severe, grave), (right_urgency, consults)
+    )
+
+
+def f1(pairs: Iterable[tuple[bool, bool]]) -> float | None:
+    """The F1 of the positive class in pairs of (right, given); None without a positive on either side."""
+    counts = Counter(pairs)
+    wrong = counts[True, False] + counts[False, True]
+    return 2 * counts[True, True] / (2 * counts[True, True] + wrong) if counts[True, True] + wrong else None
 
 
 def mean(scores: Iterable[float | None]) -> float | None:

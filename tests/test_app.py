@@ -13,7 +13,7 @@ import pytest
 import app
 from app import NOTHING, Chat, Opening, Session, View
 from assistant import page
-from assistant.pipeline import Assistant
+from assistant.pipeline import WORDS_ALONE, Assistant
 from assistant.settings import ROOT, Settings
 from assistant.types import Citation, Claim, Notice, Reply, SpotterError, Triage, Turn
 
@@ -342,7 +342,7 @@ def test_a_question_after_a_failed_start_is_told_what_to_do() -> None:
     opening = FakeOpening(Settings(), refuse)
     opening._open()
     last = all_views(Chat(opening).submit("How?", [], Session()))[-1]
-    assert texts(last)[-1] == ("assistant", "No articles. Add a .md file.")
+    assert texts(last)[-1] == ("assistant", f"No articles. Add a .md file.\n\n*{WORDS_ALONE}*")
 
 
 def test_the_examples_are_four_questions_that_the_library_suggests() -> None:

@@ -1,12 +1,16 @@
 import json
 import re
+from collections.abc import Iterable
+from typing import Any
 
 import pytest
 
 from assistant.knowledge import Article, read_article
+from assistant.rules import load_rules
 from assistant.settings import ROOT
+from assistant.train import read_examples
 from assistant.types import Citation, Claim, Notice, Reply, SpotterError, Triage
-from evals import scorers
+from evals import safety, scorers
 from evals.answer import SETS
 from evals.cases import CASES, Case, load_cases
 
@@ -60,6 +64,86 @@ def test_scores_that_do_not_apply_are_left_out_of_the_mean() -> None:
 def test_the_wilson_interval_is_the_published_one() -> None:
     low, high = scorers.wilson(8, 10)
     assert (round(low, 3), round(high, 3)) == (0.490, 0.943)
+
+
+ROWS = [
+    {"label": "emergency", "level": "emergency", "urgency": "now", "reached": "now"},
+    {"label": "emergency", "level": "consult", "urgency": "now", "reached": "today"},
+    {"label": "emergency", "level": "none", "urgency": "now", "reached": "none"},
+    {"label": "consult", "level": "consult", "urgency": "today", "reached": "routine"},
+    {"label": "consult", "level": "emergency", "urgency": "today", "reached": "now"},
+    {"label": "none", "level": "none", "urgency": "none", "reached": "none"},
+    {"label": "none", "level": "consult", "urgency": "none", "reached": "routine"},
+    {"label": "consult", "level": "consult", "reached": "today"},
+    {"label": "none", "level": "none", "urgency": "none", "reached": "none"},
+]
+
+
+def test_triage_is_scored_by_level_by_direction_of_error_and_by_urgency() -> None:
+    assert scorers.triage_scores(ROWS) == scorers.TriageScores(
+        recall={"emergency": (1, 3), "consult": (2, 3), "none": (2, 3)},
+        specificity=(5, 6),
+        safety_of_advice=(7, 9),
+        over_triage=(2, 4),
+        severe_under_triage=(1, 3),
+        urgency=(0, 1),
+    )
+
+
+def test_what_is_no_emergency_may_be_shown_as_anything_milder() -> None:
+    rows = [{"label": "not_emergency", "level": level} for level in ("none", "consult", "emergency")]
+    scores = scorers.triage_scores(rows)
+    assert (scores.recall, scores.specificity) == ({"not_emergency": (2, 3)}, (2, 3))
+    assert (scores.safety_of_advice, scores.over_triage) == ((3, 3), (1, 1))
+
+
+def test_f1_counts_both_kinds_of_error() -> None:
+    pairs = [(True, True)] * 3 + [(True, False)] + [(False, True)] * 2 + [(False, False)] * 5
+    assert scorers.f1(pairs) == 2 * 3 / (2 * 3 + 1 + 2)
+    assert scorers.f1([(False, False)]) is None
+
+
+def words(row: dict[str, Any]) -> frozenset[str]:
+    return frozenset(re.findall(r"[a-z0-9']+", " ".join(row.get("turns") or [row["text"]]).lower()))
+
+
+def rows_of(names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    texts = [(CASES / f"{name}.jsonl").read_text(encoding="utf-8") for name in names]
+    rows = [json.loads(line) for text in texts for line in text.splitlines()]
+    assert len({row["id"] for row in rows}) == len(rows)
+    return {row["id"]: row for row in rows}
+
+
+def test_the_safety_cases_are_sound() -> None:
+    urgencies = {"emergency": {"now"}, "consult": {"today", "routine"}, "none": {"none"}, "not_emergency": {None}}
+    for row in rows_of([*safety.DEV, *safety.TEST]).values():
+        assert row["turns"], row["id"]
+        assert all(isinstance(turn, str) and turn.strip() for turn in row["turns"]), row["id"]
+        if "urgency" in row or row["label"] == "not_emergency":
+            assert row.get("urgency") in urgencies[row["label"]], row["id"]
+    for row in rows_of(safety.NEGATION).values():
+        assert row["text"].count(row["phrase"]) == 1, row["id"]
+
+
+def test_the_halves_of_the_safety_cases_hold_no_near_copies() -> None:
+    dev = [(name, words(row)) for name, row in rows_of([*safety.DEV, "negation-dev"]).items()]
+    test = [(name, words(row)) for name, row in rows_of([*safety.TEST, "negation-test"]).items()]
+    copies = [
+        (one, other)
+        for one, mine in dev
+        for other, theirs in test
+        if min(len(mine), len(theirs)) >= 0.6 * max(len(mine), len(theirs))
+        and len(mine & theirs) >= 0.6 * len(mine | theirs)
+    ]
+    assert copies == []
+
+
+def test_no_safety_case_is_an_example_that_the_screen_was_made_from() -> None:
+    rules = load_rules(ROOT / "knowledge" / "safety")
+    examples = read_examples(ROOT / "knowledge" / "safety" / "examples", rules)
+    known = {words({"text": example.text}) for example in examples}
+    cases = rows_of([*safety.DEV, *safety.TEST, *safety.NEGATION])
+    assert [name for name, row in cases.items() if words(row) in known and len(words(row)) > 2] == []
 
 
 def test_an_unknown_case_file_is_named_with_those_there_are() -> None:

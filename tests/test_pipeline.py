@@ -72,7 +72,10 @@ def test_an_emergency_is_referred_without_coaching_and_stays_so(assistant: Assis
 
 def test_the_emergency_number_is_a_setting(assistant: Assistant) -> None:
     elsewhere = Assistant(
-        assistant.index, assistant.rules, assistant.settings.model_copy(update={"emergency_number": "144"})
+        assistant.index,
+        assistant.rules,
+        assistant.classifier,
+        assistant.settings.model_copy(update={"emergency_number": "144"}),
     )
     assert "144" in elsewhere.reply("I just fainted during the last set").text
 

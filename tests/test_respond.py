@@ -26,7 +26,7 @@ def test_steps_are_numbered_and_lists_are_lists() -> None:
 
 
 def test_the_notice_stands_above_the_answer_and_the_sources_below(assistant: Assistant) -> None:
-    text = full_text(Notice("Stop.\n\nCall."), "Breathe out.[1]", [TWO], assistant.index, ["a note"])
+    text = full_text(Notice("Stop.\n\nCall."), "Breathe out.[1]", [TWO], assistant.index.library.by_stem, ["a note"])
     assert text == (
         "> ⚠️ Stop.\n>\n> Call.\n\nBreathe out.[1]\n\nSources:\n\n[1] Heel Kicks › Steps: “Breathe out.”\n\n*a note*"
     )

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assistant.safety import LEVELS, SCREEN_FAILED, URGENCIES, Rules, advice, load_rules, screen, screen_failed
-from assistant.types import Reason, SpotterError, Triage, Turn
+from assistant.rules import Rules, load_rules
+from assistant.safety import SCREEN_FAILED, advice, screen, screen_failed
+from assistant.types import LEVELS, URGENCIES, Reason, SpotterError, Triage, Turn
 
 ROOT = Path(__file__).parent.parent
 RULES = load_rules(ROOT / "knowledge" / "safety")
@@ -18,7 +19,7 @@ CASES = [json.loads(line) for line in (ROOT / "evals/cases/triage-dev.jsonl").re
 
 
 def screened(*messages: str, floor: Triage = NOTHING, rules: Rules = RULES) -> Triage:
-    return screen([Turn("user", message) for message in messages], floor, rules)
+    return screen([Turn("user", message) for message in messages], floor, rules, None)
 
 
 def decided(*messages: str, floor: Triage = NOTHING) -> tuple[str, str]:
@@ -60,11 +61,11 @@ def test_a_reason_names_the_rule_the_message_and_the_users_own_words() -> None:
         Turn("user", "Thanks. By the way, my  CHEST feels tite, prob nothing"),
     ]
     reason = Reason("chest_pain", 1, "my  CHEST feels tite")
-    assert screen(turns, NOTHING, RULES) == Triage("emergency", "now", (reason,))
+    assert screen(turns, NOTHING, RULES, None) == Triage("emergency", "now", (reason,))
 
 
 def test_only_the_users_messages_are_screened() -> None:
-    assert screen([Turn("assistant", "I fainted")], NOTHING, RULES) == NOTHING
+    assert screen([Turn("assistant", "I fainted")], NOTHING, RULES, None) == NOTHING
 
 
 @pytest.mark.parametrize(
@@ -247,15 +248,30 @@ def test_any_text_is_screened_alike_twice_and_quoted_verbatim(messages: list[str
     assert all(reason.quote and reason.quote in messages[reason.turn] for reason in triage.reasons)
 
 
+def test_a_failed_screen_does_not_stop_a_later_one() -> None:
+    floor = screen_failed(screen_failed(NOTHING))
+    assert floor.reasons == (Reason(SCREEN_FAILED, 0, ""),)
+    assert decided("hi", "no, I meant I fainted", floor=floor) == EMERGENCY
+
+
+def test_a_long_list_of_denials_and_a_very_long_word_are_read_in_passing() -> None:
+    assert decided("no chest pain, " * 400) == NONE
+    assert decided("x" * 60_000 + " I fainted") == EMERGENCY
+
+
+def test_letters_with_loose_accents_are_read() -> None:
+    assert decided("je me suis e\u0301vanoui") == EMERGENCY
+
+
 def test_a_very_long_message_is_screened_to_its_end() -> None:
     assert decided("Kick your heels to your glutes and keep your core tight. " * 2000 + "I fainted.") == EMERGENCY
 
 
 def test_twenty_turns_take_a_few_milliseconds() -> None:
     turns = [Turn("user", message) for message in OPENINGS[:400:20]]
-    screen(turns, NOTHING, RULES)
+    screen(turns, NOTHING, RULES, None)
     started = time.perf_counter()
-    screen(turns, NOTHING, RULES)
+    screen(turns, NOTHING, RULES, None)
     assert time.perf_counter() - started < 0.1  # about 6 ms; the rest is for a busy machine
 
 
