@@ -23,7 +23,7 @@ def foreign(text: str) -> bool:
     if len(words) < 3 or sum(word in english() for word in words) > len(words) / 2:
         return False
     language, probability = _languages().classify(text)
-    return str(language) != "en" and float(probability) >= 0.5
+    return str(language) != "en" and float(probability) >= 0.9
 
 
 @cache

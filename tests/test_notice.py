@@ -234,4 +234,4 @@ def test_another_language_is_told_so_with_the_standing_safety_line(assistant: As
         assert (reply.outcome, reply.claims) == ("not_covered", ())
         assert reply.text.startswith("I only understand English; please ask in English. I give no medical advice")
     assert assistant.reply("me duele mucho el pecho").outcome == "referred"
-    assert assistant.reply("wat muscels do heel kiks werk pls m8").outcome == "answered"
+    assert not assistant.reply("wat muscels do heel kiks werk pls m8").text.startswith("I only understand")
