@@ -90,10 +90,12 @@ def test_a_conversation_in_a_real_browser(opened: tuple[Page, set[str | None]]) 
 
     ask("How do I do heel kicks?")
     expect(replies).to_have_count(3)
+    expect(page.get_by_role("button", name="Ask")).to_be_enabled()  # the reply is whole: it would close the edit
     page.get_by_role("button", name="Edit").last.click()
     page.locator("#chat textarea").fill("What are the benefits of heel kicks?")
     page.get_by_role("button", name="Submit").first.click()
     expect(page.locator("#chat [data-testid=user]").last).to_contain_text("benefits")
+    expect(page.get_by_role("button", name="Ask")).to_be_enabled()
     page.get_by_role("button", name="Edit").nth(1).click()
     page.locator("#chat textarea").fill("Which mistakes are common?")
     page.get_by_role("button", name="Submit").first.click()
