@@ -100,23 +100,30 @@ def _weighed(message: Message, turn: int, heard: Heard, estimate: Estimate, clas
 
 def _taken_back(message: Message, heard: Heard, estimate: Estimate | None, earlier: list[Finding]) -> list[Finding]:
     """Those earlier findings that this message clearly takes back; playing down and correcting a detail do not."""
-    affirmed = {finding.reason.rule for finding in heard.findings}
     last = [finding for finding in earlier if finding.reason.turn == max(known.reason.turn for known in earlier)]
     denied = {rule for rule, read in heard.statuses.items() if read <= {"denied", "idiom", "elsewhere", "healed"}}
     named = [finding for finding in earlier if finding.reason.rule in denied]
+    if estimate is None:
+        return _taken_back_in_words(message, heard, earlier, last, named)
     elsewhere = message.cue("animals") + message.cue("stories") + message.cue("idioms")
-    if estimate:
-        leads = message.cue("correction") + message.cue("slip") + message.cue("typo")
-        healed = message.cue("healed") and message.cue("cleared")
-        short = len(message.words) <= SHORT and (message.cue("negation") or message.cue("noun_negation"))
-        if (denied or short) and not (named or leads or elsewhere or healed):
-            return []  # denying one sign does not clear another
-        supported = named or elsewhere or healed or (leads and message.cue("denial"))
-        if estimate.takes_back < (TAKEN_BACK_SUPPORTED if supported else TAKEN_BACK):
-            return []
-        mentioned = [finding for finding in earlier if finding.reason.rule in heard.statuses]
-        meant = named or mentioned or last
-        return [one for one in earlier if one.reason.rule not in affirmed and any(_same(one, other) for other in meant)]
+    leads = message.cue("correction") + message.cue("slip") + message.cue("typo")
+    healed = message.cue("healed") and message.cue("cleared")
+    short = len(message.words) <= SHORT and (message.cue("negation") or message.cue("noun_negation"))
+    if (denied or short) and not (named or leads or elsewhere or healed):
+        return []  # denying one sign does not clear another
+    supported = named or elsewhere or healed or (leads and message.cue("denial"))
+    if estimate.takes_back < (TAKEN_BACK_SUPPORTED if supported else TAKEN_BACK):
+        return []
+    affirmed = {finding.reason.rule for finding in heard.findings}
+    mentioned = [finding for finding in earlier if finding.reason.rule in heard.statuses]
+    meant = named or mentioned or last
+    return [one for one in earlier if one.reason.rule not in affirmed and any(_same(one, other) for other in meant)]
+
+
+def _taken_back_in_words(
+    message: Message, heard: Heard, earlier: list[Finding], last: list[Finding], named: list[Finding]
+) -> list[Finding]:
+    """The same without a classifier: a correction needs a denial, an animal, a story or an idiom with it."""
     if message.cue("healed") and message.cue("cleared") and not message.cue("ongoing"):
         named = [finding for finding in earlier if finding.reason.rule in heard.statuses]
         return named or ([] if message.cue("detail") else last)
@@ -125,11 +132,12 @@ def _taken_back(message: Message, heard: Heard, estimate: Estimate | None, earli
         return []
     if named:
         return named
-    if affirmed:
+    if affirmed := {finding.reason.rule for finding in heard.findings}:
         known = message.rules.rules
         return [one for one in last if one.reason.rule in known and affirmed & set(known[one.reason.rule].corrected_to)]
     slipped = message.cue("slip") or (message.cue("typo") and message.cue("correction"))
-    if any(cue >= min(leads) for cue in elsewhere + message.cue("denial")) or (slipped and not message.cue("detail")):
+    elsewhere = message.cue("animals") + message.cue("stories") + message.cue("idioms") + message.cue("denial")
+    if any(cue >= min(leads) for cue in elsewhere) or (slipped and not message.cue("detail")):
         return last
     return []
 
