@@ -194,6 +194,8 @@ class _Parser:
 
     def __init__(self, named: Mapping[str, Sequence[str]], spelling: Mapping[str, str], stops: Sequence[str]) -> None:
         self.named, self.spelling = named, spelling
+        self.words: dict[str, tuple[str, ...]] = {}
+        """The plain words of each word in a wording."""
         self.read: dict[str, tuple[str, frozenset[str]]] = {}
         """What each named list came to."""
         self.vocabulary: set[str] = set()
@@ -251,7 +253,9 @@ class _Parser:
         ending = item.endswith("*")
         if item == "#":
             return r" \d+", frozenset(["#"])
-        words = list(plain(item.removesuffix("*"), self.spelling)) or [item]
+        if item not in self.words:
+            self.words[item] = plain(item.removesuffix("*"), self.spelling) or (item,)
+        words = list(self.words[item])
         if "*" in item[:-1] or item in ("*", "<", ">"):
             raise ValueError(f"{item!r} is not a word")
         source = "".join(f" {re.escape(word)}" for word in words) + ("[^ ]*" if ending else "")

@@ -177,7 +177,7 @@ class Layers:
 
 
 def test_training_twice_gives_the_same_weights_and_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("assistant.train.EPOCHS", 40)
+    monkeypatch.setattr("assistant.train.EPOCHS", 25)
     kinds = (("now", "xylo"), ("today", "quux"), ("routine", "vex"), ("none", "jam"))
     examples = [
         Example(text=f"{word} a{n} b{n * 7 % 5}", urgency=urgency, rule="" if urgency == "none" else "chest_pain")  # type: ignore[arg-type]

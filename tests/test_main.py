@@ -19,8 +19,9 @@ ARTICLE = (
 
 @pytest.fixture
 def run(assistant: Assistant, session_settings: Settings, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
-    """Runs a command in this process, with the session's encoder and cache."""
+    """Runs a command in this process, with the session's encoder, rules and cache."""
     monkeypatch.setattr("assistant.index.load_encoder", lambda name="": assistant.index.encoder)
+    monkeypatch.setattr("assistant.pipeline.load_rules", lambda folder: assistant.rules)
     monkeypatch.setenv("SPOTTER_CACHE", str(session_settings.cache))
     monkeypatch.setenv("COLUMNS", "200")
 

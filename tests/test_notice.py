@@ -71,7 +71,7 @@ def act(chat: Chat, action: str, text: str, view: View) -> View:
     return last(chat.submit(text or "And?", view.messages, view.session))
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     grave=st.sampled_from(GRAVE),
     actions=st.lists(
@@ -119,6 +119,7 @@ def test_in_a_batch_every_reply_after_an_emergency_is_referred(
     assistant: Assistant, session_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("assistant.index.load_encoder", lambda name="": assistant.index.encoder)
+    monkeypatch.setattr("assistant.pipeline.load_rules", lambda folder: assistant.rules)
     monkeypatch.setenv("SPOTTER_CACHE", str(session_settings.cache))
     source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     rows = [{"id": str(n), "turns": [grave, *AFTERWARDS]} for n, grave in enumerate(GRAVE)]
