@@ -12,8 +12,16 @@ from assistant.settings import ROOT, Settings
 from assistant.types import Triage, Turn
 from evals.cases import CASES
 
-DEV = ("triage-dev", "triage-dev2", "multi-dev", "takeback-dev", "lists-dev", "vignettes-dev")
-TEST = ("triage-test", "persist-test", "lists-test", "ordinary-test", "vignettes-test")
+DEV = ("triage-dev", "triage-dev2", "multi-dev", "takeback-dev", "lists-dev", "vignettes-dev", "ordinary-dev")
+TEST = (
+    "triage-test",
+    "triage-test2",
+    "persist-test",
+    "lists-test",
+    "ordinary-test",
+    "ordinary-test2",
+    "vignettes-test",
+)
 """Conversations with the level that is right after the last message. Tuning may look at the dev ones only."""
 NEGATION = ("negation-dev", "negation-test")
 NEGEX = ROOT.parent / "shared" / "data" / "negex" / "rsAnnotations-1-120-random.tsv"
