@@ -42,7 +42,7 @@ class Estimate:
     place: int
     """Where in the text the word begins that weighed most."""
     takes_back: float
-    """The chance that the message takes back what was said before it."""
+    """For an earlier message and a later one, joined: the chance that the later takes back the earlier."""
 
 
 class Classifier:
@@ -74,6 +74,10 @@ class Classifier:
             while len(self._known) > KEPT:
                 self._known.popitem(last=False)
         return found
+
+    def takes_back(self, earlier: str, later: str) -> float:
+        """The chance that a message takes back what was written earlier."""
+        return self.estimates([joined(earlier, later)])[0].takes_back
 
     def decide(self, estimate: Estimate, said: Urgency) -> Urgency:
         """The urgency of a message whose words alone come to `said`."""
@@ -113,6 +117,11 @@ class Classifier:
             place=max(window.starts[int(weight.argmax())], 0),
             takes_back=float((1 / (1 + np.exp(-takes_back))).mean()),
         )
+
+
+def joined(earlier: str, later: str) -> str:
+    """What someone wrote and what they wrote after it as the encoder reads a pair of sentences."""
+    return f"{earlier} [SEP] {later}" if earlier else later
 
 
 def gravest(estimates: Sequence[Estimate]) -> Estimate:

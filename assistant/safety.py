@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import get_args
 
-from assistant.classifier import Classifier, Estimate
+from assistant.classifier import Classifier, Estimate, joined
 from assistant.language import foreign
 from assistant.lexicon import Finding, Heard, Message, listen
 from assistant.rules import NoticeName, Rules
@@ -34,7 +34,9 @@ def screen(turns: Sequence[Turn], floor: Triage, rules: Rules, classifier: Class
     heard = [listen(message, turn, said) for turn, message in enumerate(messages)]
     estimates: Sequence[Estimate | None] = [None] * len(messages)
     if classifier:
-        estimates = classifier.estimates([message.text for message in messages])
+        texts = [message.text for message in messages]
+        pairs = [joined(reason.quote, texts[-1]) for reason in floor.reasons] if texts else []
+        estimates = classifier.estimates([*texts, *pairs])[: len(texts)]  # the pairs are remembered for _taken_back
         estimates = [  # the examples are English: of another language only the words know the main red flags
             None if foreign(message.text) else estimate for message, estimate in zip(messages, estimates, strict=True)
         ]
@@ -55,7 +57,7 @@ def screen(turns: Sequence[Turn], floor: Triage, rules: Rules, classifier: Class
 
     active = [finding for since, finding in carried if since < 0]
     for turn, (message, one, estimate) in enumerate(zip(messages, heard, estimates, strict=True)):
-        gone = _taken_back(message, one, estimate, active) if active else []
+        gone = _taken_back(message, one, active, classifier if estimate else None) if active else []
         active = [finding for finding in active if finding not in gone]
         healed = (
             {finding.reason.rule for finding in gone} if message.cue("healed") and message.cue("cleared") else set()
@@ -98,32 +100,32 @@ def _weighed(message: Message, turn: int, heard: Heard, estimate: Estimate, clas
     return replace(heard, findings=findings)
 
 
-def _taken_back(message: Message, heard: Heard, estimate: Estimate | None, earlier: list[Finding]) -> list[Finding]:
+def _taken_back(message: Message, heard: Heard, earlier: list[Finding], classifier: Classifier | None) -> list[Finding]:
     """Those earlier findings that this message clearly takes back; playing down and correcting a detail do not."""
-    last = [finding for finding in earlier if finding.reason.turn == max(known.reason.turn for known in earlier)]
     denied = {rule for rule, read in heard.statuses.items() if read <= {"denied", "idiom", "elsewhere", "healed"}}
     named = [finding for finding in earlier if finding.reason.rule in denied]
-    if estimate is None:
-        return _taken_back_in_words(message, heard, earlier, last, named)
+    if classifier is None:
+        return _taken_back_in_words(message, heard, earlier, named)
     elsewhere = message.cue("animals") + message.cue("stories") + message.cue("idioms")
     leads = message.cue("correction") + message.cue("slip") + message.cue("typo")
-    healed = message.cue("healed") and message.cue("cleared")
+    explained = elsewhere or (message.cue("healed") and message.cue("cleared")) or (leads and message.cue("denial"))
     short = len(message.words) <= SHORT and (message.cue("negation") or message.cue("noun_negation"))
-    if (denied or short) and not (named or leads or elsewhere or healed):
+    if (denied or short) and not (named or leads or explained):
         return []  # denying one sign does not clear another
-    supported = named or elsewhere or healed or (leads and message.cue("denial"))
-    if estimate.takes_back < (TAKEN_BACK_SUPPORTED if supported else TAKEN_BACK):
-        return []
     affirmed = {finding.reason.rule for finding in heard.findings}
-    mentioned = [finding for finding in earlier if finding.reason.rule in heard.statuses]
-    meant = named or mentioned or last
-    return [one for one in earlier if one.reason.rule not in affirmed and any(_same(one, other) for other in meant)]
+    gone = [
+        finding
+        for finding in earlier
+        if finding.reason.rule not in affirmed
+        and classifier.takes_back(finding.reason.quote, message.text)
+        >= (TAKEN_BACK_SUPPORTED if explained or finding in named else TAKEN_BACK)
+    ]
+    return [one for one in earlier if one.reason.rule not in affirmed and any(_same(one, other) for other in gone)]
 
 
-def _taken_back_in_words(
-    message: Message, heard: Heard, earlier: list[Finding], last: list[Finding], named: list[Finding]
-) -> list[Finding]:
+def _taken_back_in_words(message: Message, heard: Heard, earlier: list[Finding], named: list[Finding]) -> list[Finding]:
     """The same without a classifier: a correction needs a denial, an animal, a story or an idiom with it."""
+    last = [finding for finding in earlier if finding.reason.turn == max(known.reason.turn for known in earlier)]
     if message.cue("healed") and message.cue("cleared") and not message.cue("ongoing"):
         named = [finding for finding in earlier if finding.reason.rule in heard.statuses]
         return named or ([] if message.cue("detail") else last)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from assistant.classifier import FILE
+from assistant.classifier import FILE, joined
 from assistant.encoder import InnerLayers, all_cores
 from assistant.lexicon import Message, listen
 from assistant.rules import Rules
@@ -35,6 +35,8 @@ class Example(BaseModel):
     urgency: Urgency | None = None
     rule: str = ""
     takes_back: bool | None = None
+    after: str = ""
+    """What was said before, where the message is one that takes it back or seems to."""
     group: str = ""
     """Examples of one group differ in meaning only; they are held out together."""
     studied: bool = False
@@ -60,7 +62,7 @@ def read_examples(folder: Path, rules: Rules) -> list[Example]:
         for rule in rules.rules.values()
         for text in rule.examples
     ]
-    return list({example.text: example for example in [*own, *examples]}.values())
+    return list({(example.after, example.text): example for example in [*own, *examples]}.values())
 
 
 def train(
@@ -82,6 +84,7 @@ def train(
 
     names = list(rules.rules)
     examples = [*examples, *_with_questions(examples)]
+    examples = [*_alone(examples), *_after_others(examples)]
     encoded = _encoded(examples, layers, progress)
     folds = _folds(examples)
     seen_not = np.zeros((len(examples), len(URGENCIES)))
@@ -124,7 +127,7 @@ def _with_questions(examples: Sequence[Example]) -> list[Example]:
     questions = [e.text for e in examples if e.urgency == "none" and e.takes_back is False and e.text.endswith("?")]
     result = []
     for example in examples:
-        later = example.takes_back or (example.takes_back is False and not example.urgency)
+        later = bool(example.after)
         share = 0.6 if later else 0.12
         if example.text not in questions and len(example.text) < 200 and rng.random() < share:
             parts = [example.text, str(rng.choice(questions))]
@@ -134,6 +137,27 @@ def _with_questions(examples: Sequence[Example]) -> list[Example]:
             held_out_with = example.group or example.text
             result.append(example.model_copy(update={"text": joined, "studied": True, "group": held_out_with}))
     return result
+
+
+def _alone(examples: Sequence[Example]) -> list[Example]:
+    """Every message with an urgency without what came before, and every one with what came before for that alone."""
+    alone = [example.model_copy(update={"after": "", "takes_back": None}) for example in examples if example.urgency]
+    paired = [example.model_copy(update={"urgency": None, "rule": ""}) for example in examples if example.after]
+    return [*alone, *paired]
+
+
+def _after_others(examples: Sequence[Example]) -> list[Example]:
+    """Messages that take nothing back, each after one that reports something."""
+    rng = np.random.default_rng(1)
+    reports = [e.text for e in examples if e.urgency in URGENCIES[1:] and len(e.text) < 80]
+    later = [e for e in examples if not e.after and (e.takes_back is False or e.urgency in URGENCIES[1:])]
+    chosen: list[int] = rng.permutation(len(later))[: len(later) // 3].tolist() if reports else []
+    return [
+        Example(
+            text=later[i].text, takes_back=False, after=str(rng.choice(reports)), group=later[i].group or later[i].text
+        )
+        for i in chosen
+    ]
 
 
 class _Encoded:
@@ -159,7 +183,7 @@ def _encoded(examples: Sequence[Example], layers: InnerLayers, progress: Callabl
     with all_cores():
         for first in range(0, len(examples), chunk):
             progress("Encoding", first, len(examples))
-            texts = [example.text for example in examples[first : first + chunk]]
+            texts = [joined(example.after, example.text) for example in examples[first : first + chunk]]
             pieces += [torch.from_numpy(windows[0].vectors) for windows in layers(texts)]  # examples fit in one
     lengths = np.array([len(one) for one in pieces])
     return _Encoded(torch.cat(pieces), np.concatenate([[0], lengths.cumsum()[:-1]]), lengths)
@@ -217,8 +241,7 @@ def _fit(
     urgency = torch.tensor([URGENCIES.index(e.urgency) if e.urgency else nowhere for e in examples])
     rule = torch.tensor([names.index(e.rule) if e.rule else nowhere for e in examples])
     back = torch.tensor([float(e.takes_back or 0) for e in examples])
-    known = [e.takes_back is not None or e.urgency in URGENCIES[1:] for e in examples]
-    asked = torch.tensor([float(one) for one in known])
+    asked = torch.tensor([float(bool(e.after)) for e in examples])
     head = _head(encoded.pieces.shape[1], len(URGENCIES) + 1 + len(names))
     rng = np.random.default_rng(seed)
     optimizer = torch.optim.AdamW(head.parameters(), lr=RATE, weight_decay=0.05)

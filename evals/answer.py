@@ -8,8 +8,14 @@ from assistant.settings import Settings
 from evals import scorers
 from evals.cases import load_cases, replay
 
-ARTICLES = Path(__file__).parent / "articles"
-SETS = {"heel-kicks-dev": None, "heel-kicks-test": None, "other-articles-dev": ARTICLES}
+HERE = Path(__file__).parent
+UNSEEN = ("bulgarian-split-squat", "good-morning", "pallof-press", "tuck-jump")
+SETS = {
+    "heel-kicks-dev": None,
+    "heel-kicks-test": None,
+    "other-articles-dev": HERE / "articles",
+    **{f"{stem}-test": HERE / "unseen" / stem for stem in UNSEEN},
+}
 """The case files and the folder they are asked of; None is the settings' own. Tuning may look at the dev ones only."""
 
 

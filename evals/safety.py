@@ -12,7 +12,16 @@ from assistant.settings import ROOT, Settings
 from assistant.types import Triage, Turn
 from evals.cases import CASES
 
-DEV = ("triage-dev", "triage-dev2", "multi-dev", "takeback-dev", "lists-dev", "vignettes-dev", "ordinary-dev")
+DEV = (
+    "triage-dev",
+    "triage-dev2",
+    "triage-dev3",
+    "multi-dev",
+    "takeback-dev",
+    "lists-dev",
+    "vignettes-dev",
+    "ordinary-dev",
+)
 TEST = (
     "triage-test",
     "triage-test2",

@@ -16,7 +16,19 @@ from assistant.encoder import InnerLayers, Window, encoder_id
 from assistant.rules import load_rules
 from assistant.safety import screen
 from assistant.settings import ROOT
-from assistant.train import ALONE, ATTENTIONS, HEADS, HIDDEN, Example, _head, _with_questions, read_examples, train
+from assistant.train import (
+    ALONE,
+    ATTENTIONS,
+    HEADS,
+    HIDDEN,
+    Example,
+    _after_others,
+    _alone,
+    _head,
+    _with_questions,
+    read_examples,
+    train,
+)
 from assistant.types import URGENCIES, SpotterError, Triage, Turn
 
 RULES = load_rules(ROOT / "knowledge" / "safety")
@@ -59,6 +71,22 @@ def test_one_new_message_costs_one_pass_and_the_earlier_ones_none(encoder: Embed
     classifier.estimates(["one new message", "and a second", "and a third"])
     classifier.estimates(["and a third"])
     assert asked == [["one new message", "and a second"], ["and a third"]]
+
+
+def test_after_a_symptom_a_message_still_costs_one_pass(encoder: Embeddings) -> None:
+    layers = InnerLayers(encoder)
+    asked: list[list[str]] = []
+
+    def counted(texts: list[str]) -> list[list[Window]]:
+        asked.append(list(texts))
+        return layers(texts)
+
+    classifier = Classifier(counted, load_file(MODELS / FILE), list(RULES.rules), RULES)  # type: ignore[arg-type]
+    turns = [Turn("user", "I fainted after the set")]
+    first = screen(turns, Triage(), RULES, classifier)
+    screen([*turns, Turn("user", "ok, and how many sets?")], first, RULES, classifier)
+    assert first.level == "emergency"
+    assert len(asked) == 2
 
 
 def test_a_lone_surrogate_is_read_like_any_odd_letter(classifier: Classifier) -> None:
@@ -147,20 +175,41 @@ def test_a_faulty_example_is_refused_by_its_line(line: str, message: str, tmp_pa
 
 def test_the_shipped_examples_are_sound_and_bring_in_every_rules_own() -> None:
     examples = read_examples(ROOT / "knowledge" / "safety" / "examples", RULES)
-    texts = [example.text for example in examples]
+    texts = [(example.after, example.text) for example in examples]
     assert len(texts) == len(set(texts))
     assert {example.rule for example in examples} - {""} == set(RULES.rules)
     assert all((example.urgency or example.takes_back is not None) for example in examples)
-    assert {text for rule in RULES.rules.values() for text in rule.examples} <= set(texts)
+    assert {("", text) for rule in RULES.rules.values() for text in rule.examples} <= set(texts)
+    assert all(example.takes_back is not None for example in examples if example.after)
 
 
 def test_a_question_is_added_to_some_examples_and_changes_no_label() -> None:
     questions = [Example(text=f"How many sets of {n}?", urgency="none", takes_back=False) for n in range(3)]
-    back = [Example(text=f"typo {n}", urgency="none", takes_back=True) for n in range(50)]
+    back = [Example(text=f"typo {n}", after="my chest hurts", urgency="none", takes_back=True) for n in range(50)]
     added = _with_questions([*questions, *back])
     assert 10 < len(added) < 50
     assert {(one.urgency, one.takes_back, one.group) for one in added} == {("none", True, one.group) for one in added}
     assert all(one.text.startswith(f"{one.group}. How many sets of ") for one in added)
+
+
+def test_what_takes_back_is_learned_from_pairs_and_the_urgency_from_each_message_alone() -> None:
+    ours = [
+        Example(text="I fainted", urgency="now", rule="fainting"),
+        Example(text="fasted, I mean", after="I fainted", urgency="none", takes_back=True),
+        Example(text="never mind", after="I fainted", takes_back=False),
+        *(Example(text=f"how many sets, {n}?", urgency="none", takes_back=False) for n in range(6)),
+    ]
+    alone = _alone(ours)
+    assert {(one.after, one.text) for one in alone if one.urgency} == {
+        ("", one.text) for one in ours if one.text != "never mind"
+    }
+    assert [(one.after, one.text, one.takes_back) for one in alone if not one.urgency] == [
+        ("I fainted", "fasted, I mean", True),
+        ("I fainted", "never mind", False),
+    ]
+    added = _after_others(ours)
+    assert added
+    assert {(one.after, one.takes_back, one.urgency) for one in added} == {("I fainted", False, None)}
 
 
 class Layers:

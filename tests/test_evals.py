@@ -152,8 +152,8 @@ def test_an_unknown_case_file_is_named_with_those_there_are() -> None:
 
 
 def library() -> dict[str, Article]:
-    folders = [ROOT / "knowledge" / "articles", ROOT / "evals" / "articles"]
-    paths = [path for folder in folders for path in folder.iterdir()]
+    folders = [ROOT / "knowledge" / "articles", *SETS.values()]
+    paths = [path for folder in folders if folder for path in folder.iterdir()]
     return {path.stem: read_article(path.read_text(encoding="utf-8"), path.stem) for path in paths}
 
 
