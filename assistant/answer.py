@@ -7,7 +7,7 @@ from typing import Literal
 
 from assistant.condense import Question, content_words
 from assistant.index import Index, tokenize
-from assistant.knowledge import name_pattern, plain, sentence_spans
+from assistant.knowledge import citable_spans, name_pattern, plain
 from assistant.retrieve import Retrieved
 from assistant.types import Citation, Claim, Hit, Outcome, Passage, Triage
 
@@ -266,7 +266,7 @@ def _shorten(claims: list[Claim], passages: Sequence[Passage], index: Index) -> 
 
 
 def _first_sentence(claim: Claim, passage: Passage, index: Index) -> Claim:
-    spans = sentence_spans(index.library.by_stem[passage.article].text[passage.start : passage.end], passage.start)
+    spans = citable_spans(index.library.by_stem[passage.article].text[passage.start : passage.end], passage.start)
     if passage.kind == "row" or len(spans) < 2:
         return claim
     citation = cite(passage, index, *spans[0])

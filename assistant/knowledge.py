@@ -13,8 +13,8 @@ from assistant.types import Passage, PassageKind, SpotterError
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
 
-LONGEST_PASSAGE = 80
-"""In words; a longer bullet or FAQ answer is cited sentence by sentence."""
+SHORTEST_PASSAGE, LONGEST_PASSAGE = 3, 80
+"""In words; a longer bullet or FAQ answer is cited sentence by sentence, a shorter sentence with the next."""
 
 SUFFIXES = (".md", ".txt")
 FAQ_NAME = r"(?:frequently asked questions|faqs?|q ?(?:&|and) ?as?|common questions)"
@@ -156,6 +156,17 @@ def sentence_spans(text: str, start: int = 0) -> list[tuple[int, int]]:
         if stripped:
             begin += len(sentence) - len(sentence.lstrip())
             spans.append((start + begin, start + begin + len(stripped)))
+    return spans
+
+
+def citable_spans(text: str, start: int = 0) -> list[tuple[int, int]]:
+    """The same, a sentence of fewer than SHORTEST_PASSAGE words ("Explosive power.") joined to the next or the last."""
+    spans: list[tuple[int, int]] = []
+    for begin, end in sentence_spans(text, start):
+        short = spans and len(text[spans[-1][0] - start : spans[-1][1] - start].split()) < SHORTEST_PASSAGE
+        spans[-1:] = [(spans[-1][0], end)] if short else [*spans[-1:], (begin, end)]
+    if len(spans) > 1 and len(text[spans[-1][0] - start : spans[-1][1] - start].split()) < SHORTEST_PASSAGE:
+        spans[-2:] = [(spans[-2][0], spans[-1][1])]
     return spans
 
 
@@ -409,7 +420,7 @@ def _passages(text: str, stem: str, title: str, blocks: list[Block]) -> Iterator
                 for start, end in _pieces(text, replace(block, start=block.end - len(answer))):
                     yield passage("faq", start, end, asked)
                 continue
-            spans = sentence_spans(markup, block.start)
+            spans = citable_spans(markup, block.start)
             for start, end in spans:
                 last = (start, end) == spans[-1]
                 if group and last and text[start:end].rstrip("*_ ").endswith(":"):
@@ -456,7 +467,7 @@ def _pieces(text: str, block: Block) -> list[tuple[int, int]]:
     """The block whole, or its sentences where it is too long to be cited in one."""
     if len(text[block.start : block.end].split()) <= LONGEST_PASSAGE:
         return [(block.start, block.end)]
-    return sentence_spans(text[block.start : block.end], block.start)
+    return citable_spans(text[block.start : block.end], block.start)
 
 
 def _row(text: str, header: Block | None, row: Block) -> tuple[str, str]:

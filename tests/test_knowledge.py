@@ -147,7 +147,7 @@ def test_a_table_row_reads_with_its_header() -> None:
         ("# Plank\n\nSee [this page](https://example.org) first.\n", ["See this page first."]),
         ("# Plank\r\n\r\nHold\r\nstill.\r\n", ["Hold still."]),
         ("# Plank\r\rHold still.\r", ["Hold still."]),
-        ("# Plank\n\n**Stop. Rest well.** Then go on.\n", ["Stop.", "Rest well.", "Then go on."]),
+        ("# Plank\n\n**Stop at once. Now rest well.** Then go on.\n", ["Stop at once.", "Now rest well.", "Then go on."]),
         ("# Plank\n\nUse `a_name*` here.\n", ["Use a_name here."]),
         ("# Plank\n\nHold<br>still <b>now</b><!-- a note -->.\n", ["Hold still now."]),
         ("# Plank\n\n![](plank.png)\n\n***\n\n- 🙂\n\nHold still.\n", ["Hold still."]),
@@ -236,6 +236,14 @@ def test_the_front_matter_names_an_article_that_has_no_title() -> None:
 def test_a_short_lead_says_what_its_items_are() -> None:
     passages = read_article("# Plank\n\nEasier:\n\n- Knees down.\n", "x").passages
     assert passages[0].parents == ("Easier",)
+
+
+def test_a_sentence_of_one_or_two_words_is_cited_with_the_next() -> None:
+    text = "# Hop\n\nExplosive power. Every rep trains the calves. Land softly on both feet. Again!\n"
+    assert [p.text for p in read_article(text, "hop").passages] == [
+        "Explosive power. Every rep trains the calves.",
+        "Land softly on both feet. Again!",
+    ]
 
 
 def test_a_bullet_of_more_than_eighty_words_is_cited_by_sentences() -> None:
