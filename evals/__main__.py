@@ -14,12 +14,13 @@ import typer
 
 from assistant.settings import ROOT, Settings, read_settings
 from assistant.types import SpotterError
-from evals import answer, faq, safety, scorers, speed
+from evals import answer, faq, retrieve, safety, scorers, speed
 
 RESULTS = Path(__file__).parent / "results"
 EVALS: dict[str, Callable[[Settings], dict[str, Any]]] = {
     "faq": faq.run,
     "answer": answer.run,
+    "retrieve": retrieve.run,
     "safety": safety.run,
     "speed": speed.run,
 }
@@ -59,6 +60,9 @@ def _print(name: str, result: dict[str, Any]) -> None:
     if name == "safety":
         _print_safety(console, result)
         return
+    if name == "retrieve":
+        _print_retrieve(console, result["articles"])
+        return
     table = Table(
         "set", "part", "cases", "strict", "95 % interval", "facts", "valid", "words", "outcome", "ms", title=name
     )
@@ -74,6 +78,21 @@ def _print(name: str, result: dict[str, Any]) -> None:
             cells = [_number(facts), _number(valid), f"{median(words):g}" if words else "–", _number(outcome)]
             cells.append(f"{1000 * median(row['seconds'] for row in mine):.0f}")
             table.add_row(cases, part, str(len(mine)), share, interval, *cells)
+    console.print(table)
+
+
+def _print_retrieve(console: Any, rows: list[dict[str, Any]]) -> None:
+    from rich.table import Table
+
+    table = Table(
+        "style", "cases", "every fact in top 5", "95 % interval", "recall@5", "recall@8", "MRR", title="retrieve"
+    )
+    styles = {"all": rows}
+    for row in rows:
+        styles.setdefault(row["style"], []).append(row)
+    for style, mine in styles.items():
+        means = [_number(scorers.mean(row[key] for row in mine)) for key in ("recall_5", "recall_8", "reciprocal_rank")]
+        table.add_row(style, str(len(mine)), *_share(sum(row["every_5"] for row in mine), len(mine)), *means)
     console.print(table)
 
 

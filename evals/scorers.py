@@ -3,7 +3,7 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from assistant.knowledge import Article
@@ -128,6 +128,19 @@ def f1(pairs: Iterable[tuple[bool, bool]]) -> float | None:
     counts = Counter(pairs)
     wrong = counts[True, False] + counts[False, True]
     return 2 * counts[True, True] / (2 * counts[True, True] + wrong) if counts[True, True] + wrong else None
+
+
+def recall_at(k: int, needs: Sequence[Set[int]], ranking: Sequence[int]) -> float | None:
+    """The share of needed facts of which one of their passages is among the first k; None where nothing is needed."""
+    first = set(ranking[:k])
+    return sum(bool(fact & first) for fact in needs) / len(needs) if needs else None
+
+
+def reciprocal_rank(needs: Sequence[Set[int]], ranking: Sequence[int]) -> float | None:
+    """1 over the place, from 1, of the first passage that states a needed fact; 0 where none is ranked."""
+    wanted = frozenset().union(*needs)
+    places = (place for place, passage in enumerate(ranking, start=1) if passage in wanted)
+    return 1 / next(places, math.inf) if needs else None
 
 
 def mean(scores: Iterable[float | None]) -> float | None:

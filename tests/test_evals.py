@@ -1,10 +1,12 @@
 import json
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from assistant.kinds import load_kinds
 from assistant.knowledge import Article, read_article
 from assistant.rules import load_rules
 from assistant.settings import ROOT
@@ -13,6 +15,7 @@ from assistant.types import Citation, Claim, Notice, Reply, SpotterError, Triage
 from evals import safety, scorers
 from evals.answer import SETS
 from evals.cases import CASES, Case, load_cases
+from evals.retrieve import load_labelled
 
 TEXT = "# Plank\n\nHold it for 20 to 30 seconds with a straight back.\n"
 ARTICLES = {"plank": read_article(TEXT, "plank")}
@@ -95,6 +98,42 @@ def test_what_is_no_emergency_may_be_shown_as_anything_milder() -> None:
     scores = scorers.triage_scores(rows)
     assert (scores.recall, scores.specificity) == ({"not_emergency": (2, 3)}, (2, 3))
     assert (scores.safety_of_advice, scores.over_triage) == ((3, 3), (1, 1))
+
+
+def test_recall_counts_a_fact_once_one_of_its_passages_is_near_enough_the_top() -> None:
+    needs = (frozenset({4, 9}), frozenset({2}))
+    assert [scorers.recall_at(k, needs, [7, 9, 1, 2]) for k in (1, 2, 4)] == [0.0, 0.5, 1.0]
+    assert scorers.recall_at(5, (), [1]) is None
+
+
+def test_the_reciprocal_rank_is_that_of_the_first_needed_passage() -> None:
+    assert scorers.reciprocal_rank((frozenset({4}), frozenset({2})), [7, 1, 2, 4]) == pytest.approx(1 / 3)
+    assert scorers.reciprocal_rank((frozenset({5}),), [7, 1]) == 0.0
+    assert scorers.reciprocal_rank((), [7]) is None
+
+
+def test_every_labelled_question_names_lines_of_its_article() -> None:
+    kinds = load_kinds(ROOT / "knowledge" / "questions")
+    seen: set[tuple[str, ...]] = set()
+    files = sorted((ROOT / "knowledge" / "questions" / "articles").glob("*.jsonl"))
+    assert len(files) >= 50
+    for path in files:
+        article = read_article(path.with_suffix(".md").read_text(encoding="utf-8"), path.stem, kinds.exercises)
+        questions = load_labelled(path, article)
+        assert sum(not one.needs for one in questions) >= 15, path.stem
+        mine = {tuple(turn.lower() for turn in one.turns) for one in questions}
+        assert len(mine) == len(questions), path.stem
+        seen |= mine
+    assert len(seen) >= 3000
+
+
+def test_a_label_that_begins_no_line_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "plank.jsonl"
+    path.write_text('{"turns": ["hi"], "style": "plain", "needs": [["Hold it"]]}\n', encoding="utf-8")
+    assert load_labelled(path, ARTICLES["plank"])[0].needs == (frozenset({0}),)
+    path.write_text('{"turns": ["hi"], "style": "plain", "needs": [["Run it"]]}\n', encoding="utf-8")
+    with pytest.raises(SpotterError, match=r"plank.jsonl: line 1: no line of the article begins with 'Run it'"):
+        load_labelled(path, ARTICLES["plank"])
 
 
 def test_f1_counts_both_kinds_of_error() -> None:

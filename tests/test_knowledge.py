@@ -147,7 +147,10 @@ def test_a_table_row_reads_with_its_header() -> None:
         ("# Plank\n\nSee [this page](https://example.org) first.\n", ["See this page first."]),
         ("# Plank\r\n\r\nHold\r\nstill.\r\n", ["Hold still."]),
         ("# Plank\r\rHold still.\r", ["Hold still."]),
-        ("# Plank\n\n**Stop at once. Now rest well.** Then go on.\n", ["Stop at once.", "Now rest well.", "Then go on."]),
+        (
+            "# Plank\n\n**Stop at once. Now rest well.** Then go on.\n",
+            ["Stop at once.", "Now rest well.", "Then go on."],
+        ),
         ("# Plank\n\nUse `a_name*` here.\n", ["Use a_name here."]),
         ("# Plank\n\nHold<br>still <b>now</b><!-- a note -->.\n", ["Hold still now."]),
         ("# Plank\n\n![](plank.png)\n\n***\n\n- 🙂\n\nHold still.\n", ["Hold still."]),
