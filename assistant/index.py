@@ -264,10 +264,10 @@ def tokenize(text: str) -> list[str]:
 
 
 def _fingerprint(library: Library, kinds: Kinds, encoder_name: str) -> str:
-    """Names the index after everything it is derived from: articles, reader, kinds and encoder."""
+    """Names the index after all that it is derived from: articles, reader, example questions, headings and encoder."""
     passages = [(p.article, p.section, p.kind, p.start, p.end, p.text) for p in library.passages]
     texts = [(article.stem, article.text) for article in library.articles]
-    source = repr((FORMAT, encoder_id(encoder_name), kinds, texts, passages))
+    source = repr((FORMAT, encoder_id(encoder_name), kinds.examples, kinds.headings, texts, passages))
     return hashlib.sha256(source.encode()).hexdigest()[:16]
 
 

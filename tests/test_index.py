@@ -1,6 +1,8 @@
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +17,7 @@ from assistant.index import KEPT, DamagedIndexError, Index, bare, generic, open_
 from assistant.kinds import Example, Kinds
 from assistant.knowledge import Library, read_article
 from assistant.pipeline import Assistant
+from assistant.settings import ROOT
 from assistant.types import SpotterError
 
 Open = Callable[..., Index]
@@ -295,3 +298,24 @@ def test_sections_are_of_the_kind_that_their_headings_mean(assistant: Assistant)
         "When to Consult a Professional": "consult",
         "Key Takeaways": "summary",
     }.items() <= kinds.items()
+
+
+def test_every_process_gives_an_index_the_same_name() -> None:
+    code = (
+        "from assistant.index import _fingerprint; from assistant.kinds import load_kinds;"
+        "from assistant.knowledge import read_library; from assistant.settings import Settings; s = Settings();"
+        "k = load_kinds(s.questions); print(_fingerprint(read_library(s.articles, k.exercises), k, ''))"
+    )
+    names = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(names) == 1
+    assert all(len(name.strip()) == 16 for name in names)
