@@ -11,7 +11,7 @@ from typing import Any
 from assistant.condense import Speller, condense
 from assistant.index import open_index
 from assistant.kinds import Kinds, load_kinds
-from assistant.knowledge import Article, Library, read_article
+from assistant.knowledge import Article, Library, plain, read_article
 from assistant.retrieve import retrieve
 from assistant.settings import Settings
 from assistant.types import SpotterError, Turn
@@ -31,8 +31,9 @@ class Labelled:
     """Further passages that may stand in the answer."""
 
 
-def load_labelled(path: Path, article: Article) -> list[Labelled]:
-    """The questions of a file beside its article; SpotterError names a line that no passage of the article begins."""
+def load_labelled(path: Path, exercises: re.Pattern[str] | None = None) -> tuple[Article, list[Labelled]]:
+    """The article beside a file of questions, and these; SpotterError names a line that no passage of it begins."""
+    article = read_article(path.with_suffix(".md").read_text(encoding="utf-8"), path.stem, exercises)
     starts = [_bare(article.text[passage.start : passage.end]) for passage in article.passages]
 
     def place(line: str, number: int) -> int:
@@ -48,12 +49,12 @@ def load_labelled(path: Path, article: Article) -> list[Labelled]:
         needs = tuple(frozenset(place(line, number) for line in fact) for fact in row["needs"])
         okay = frozenset(place(line, number) for line in row.get("okay", []))
         result.append(Labelled(f"{path.stem}-{number:02}", tuple(row["turns"]), row["style"], needs, okay))
-    return result
+    return article, result
 
 
 def _bare(text: str) -> str:
-    """A line without emphasis and table bars at its ends, as its label and the article may differ in them."""
-    return " ".join(re.sub(r"[*_`]", "", text).split()).strip("| ").lower()
+    """A line without markup and table bars at its ends, as its label and the article may differ in them."""
+    return plain(text).strip("| ").lower()
 
 
 def run(settings: Settings) -> dict[str, Any]:
@@ -62,8 +63,8 @@ def run(settings: Settings) -> dict[str, Any]:
     rows = []
     with tempfile.TemporaryDirectory() as cache:
         for path in sorted((settings.questions / "articles").glob("*.jsonl")):
-            article = read_article(path.with_suffix(".md").read_text(encoding="utf-8"), path.stem, kinds.exercises)
-            rows += _ranked(article, load_labelled(path, article), kinds, Path(cache), settings.encoder)
+            article, questions = load_labelled(path, kinds.exercises)
+            rows += _ranked(article, questions, kinds, Path(cache), settings.encoder)
     return {"articles": rows}
 
 
@@ -80,13 +81,14 @@ def _ranked(
             if one.needs:
                 question = condense([Turn("user", text) for text in one.turns], library, speller)
                 ranking = [place[hit.passage] for hit in retrieve(question, index).hits]
+                recall_5 = scorers.recall_at(5, one.needs, ranking)
                 rows.append(
                     {
                         "id": one.id,
                         "style": one.style,
-                        "recall_5": scorers.recall_at(5, one.needs, ranking),
+                        "recall_5": recall_5,
                         "recall_8": scorers.recall_at(8, one.needs, ranking),
-                        "every_5": float(scorers.recall_at(5, one.needs, ranking) == 1.0),
+                        "every_5": float(recall_5 == 1.0),
                         "reciprocal_rank": scorers.reciprocal_rank(one.needs, ranking),
                     }
                 )

@@ -58,7 +58,8 @@ def test_the_reason_of_what_only_the_examples_know_is_in_the_users_words(classif
     assert "emergency" in {RULES.rules[reason.rule].level for reason in reasons}
 
 
-def test_one_new_message_costs_one_pass_and_the_earlier_ones_none(encoder: Embeddings) -> None:
+def counting(encoder: Embeddings) -> tuple[Classifier, list[list[str]]]:
+    """A classifier without memory of earlier tests, and the texts of each encoder pass it makes."""
     layers = InnerLayers(encoder)
     asked: list[list[str]] = []
 
@@ -66,7 +67,11 @@ def test_one_new_message_costs_one_pass_and_the_earlier_ones_none(encoder: Embed
         asked.append(list(texts))
         return layers(texts)
 
-    classifier = Classifier(counted, load_file(MODELS / FILE), list(RULES.rules), RULES)  # type: ignore[arg-type]
+    return Classifier(counted, load_file(MODELS / FILE), list(RULES.rules), RULES), asked  # type: ignore[arg-type]
+
+
+def test_one_new_message_costs_one_pass_and_the_earlier_ones_none(encoder: Embeddings) -> None:
+    classifier, asked = counting(encoder)
     classifier.estimates(["one new message", "and a second"])
     classifier.estimates(["one new message", "and a second", "and a third"])
     classifier.estimates(["and a third"])
@@ -74,14 +79,7 @@ def test_one_new_message_costs_one_pass_and_the_earlier_ones_none(encoder: Embed
 
 
 def test_after_a_symptom_a_message_still_costs_one_pass(encoder: Embeddings) -> None:
-    layers = InnerLayers(encoder)
-    asked: list[list[str]] = []
-
-    def counted(texts: list[str]) -> list[list[Window]]:
-        asked.append(list(texts))
-        return layers(texts)
-
-    classifier = Classifier(counted, load_file(MODELS / FILE), list(RULES.rules), RULES)  # type: ignore[arg-type]
+    classifier, asked = counting(encoder)
     turns = [Turn("user", "I fainted after the set")]
     first = screen(turns, Triage(), RULES, classifier)
     screen([*turns, Turn("user", "ok, and how many sets?")], first, RULES, classifier)
