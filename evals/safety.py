@@ -25,6 +25,7 @@ DEV = (
 TEST = (
     "triage-test",
     "triage-test2",
+    "triage-test3",
     "persist-test",
     "lists-test",
     "ordinary-test",
