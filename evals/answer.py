@@ -13,6 +13,7 @@ UNSEEN = ("bulgarian-split-squat", "good-morning", "pallof-press", "tuck-jump")
 SETS = {
     "heel-kicks-dev": None,
     "heel-kicks-test": None,
+    "heel-kicks-test2": None,
     "other-articles-dev": HERE / "articles",
     **{f"{stem}-test": HERE / "unseen" / stem for stem in UNSEEN},
 }
