@@ -17,6 +17,8 @@ SHORTEST_PASSAGE, LONGEST_PASSAGE = 3, 80
 """In words; a longer bullet or FAQ answer is cited sentence by sentence, a shorter sentence with the next."""
 
 SUFFIXES = (".md", ".txt")
+CONVERTED = (".html", ".htm", ".docx", ".pdf")
+"""Read as the Markdown that markitdown makes of them, from which citations are cut."""
 FAQ_NAME = r"(?:frequently asked questions|faqs?|q ?(?:&|and) ?as?|common questions)"
 FAQ_HEADING = re.compile(rf"(?:the )?{FAQ_NAME}\b|.*\b{FAQ_NAME}\W*$", re.IGNORECASE)
 """A heading that begins or ends with a name of an FAQ section: "FAQ", "Common Questions About Planks", "Plank Q&A"."""
@@ -97,9 +99,9 @@ def read_library(folder: Path, exercises: re.Pattern[str] | None = None) -> Libr
         by_stem.setdefault(path.stem, []).append(path)
     articles, problems = [], []
     for stem, paths in by_stem.items():
-        readable = [path for path in paths if path.suffix.lower() in SUFFIXES]
+        readable = [path for path in paths if path.suffix.lower() in SUFFIXES + CONVERTED]
         others = [path.relative_to(folder) for path in paths if path not in readable]
-        problems += [f"{name}: not an article: Spotter reads {' and '.join(SUFFIXES)} files" for name in others]
+        problems += [f"{name}: not an article: Spotter reads {', '.join(SUFFIXES + CONVERTED)} files" for name in others]
         if len(readable) > 1:
             names = " and ".join(str(path.relative_to(folder)) for path in readable)
             problems.append(f"{names}: two articles of the same name cannot be told apart in citations; rename one")
@@ -107,7 +109,7 @@ def read_library(folder: Path, exercises: re.Pattern[str] | None = None) -> Libr
         for path in readable:
             name = path.relative_to(folder)
             try:
-                articles.append(read_article(path.read_text(encoding="utf-8"), stem, exercises))
+                articles.append(read_article(_text(path), stem, exercises))
             except UnicodeDecodeError as error:
                 problems.append(f"{name}: not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8")
             except OSError as error:
@@ -118,6 +120,19 @@ def read_library(folder: Path, exercises: re.Pattern[str] | None = None) -> Libr
         reasons = "".join(f"\n  {problem}" for problem in problems)
         raise SpotterError(f"No articles in {folder}. Add a .md or .txt file or pass --articles.{reasons}")
     return Library(tuple(articles), tuple(problems))
+
+
+def _text(path: Path) -> str:
+    if path.suffix.lower() in SUFFIXES:
+        return path.read_text(encoding="utf-8")
+    try:
+        from markitdown import MarkItDown, MarkItDownException
+    except ImportError:
+        raise SpotterError('needs the extra "formats": pip install "spotter[formats]"') from None
+    try:
+        return MarkItDown(enable_plugins=False).convert_local(path).markdown
+    except MarkItDownException as error:
+        raise SpotterError(f"cannot be converted: {type(error).__name__}; save it as Markdown or plain text") from error
 
 
 def _hidden(path: Path) -> bool:

@@ -1,7 +1,9 @@
 import hashlib
 import re
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 from hypothesis import given, settings
@@ -394,7 +396,7 @@ def test_what_cannot_be_read_is_named_and_the_others_are_used(tmp_path: Path) ->
     (tmp_path / "nul.md").write_bytes(b"# A\n\nB\0C\n")
     (tmp_path / "empty.md").write_text("")
     (tmp_path / "old" / ".git").mkdir(parents=True)
-    (tmp_path / "old" / "page.pdf").write_bytes(b"%PDF")
+    (tmp_path / "old" / "page.rtf").write_bytes(b"%PDF")
     (tmp_path / "old" / ".git" / "good.md").write_text(MARKDOWN)
     (tmp_path / "twin.md").write_text(MARKDOWN)
     (tmp_path / "twin.txt").write_text(RAW)
@@ -406,7 +408,7 @@ def test_what_cannot_be_read_is_named_and_the_others_are_used(tmp_path: Path) ->
         "empty.md: it holds no sentence, bullet, step or table row to cite",
         "latin.md: not UTF-8 text (invalid continuation byte at byte 5); save it as UTF-8",
         "nul.md: not text: it holds NUL bytes",
-        "old/page.pdf: not an article: Spotter reads .md and .txt files",
+        "old/page.rtf: not an article: Spotter reads .md, .txt, .html, .htm, .docx, .pdf files",
         "twin.md and twin.txt: two articles of the same name cannot be told apart in citations; rename one",
     ]
 
@@ -446,3 +448,55 @@ def test_a_passage_knows_its_place() -> None:
     assert step == Passage(
         "toe-taps", (STEPS,), "step", "Stance", "Stance: Stand tall. Look ahead.", start, start + 31, (), step.group, 1
     )
+
+
+def test_html_word_and_pdf_files_are_articles_too(tmp_path: Path) -> None:
+    (tmp_path / "wall-sit.html").write_text(
+        "<h1>Wall Sit</h1><h2>Form</h2><ol><li>Slide down to <b>90</b> degrees.</li></ol>"
+        "<table><tr><th>Level</th><th>Hold</th></tr><tr><td>Newcomer</td><td>20 s</td></tr></table>"
+    )
+    (tmp_path / "side-lunge.docx").write_bytes(word_file("Side Lunge", "Step out wide. Sit the hips back."))
+    (tmp_path / "calf-raise.pdf").write_bytes(pdf_file("Rise onto the toes for two seconds."))
+    (tmp_path / "broken.pdf").write_bytes(b"%PDF-1.4 and no more")
+    library = read_library(tmp_path)
+    texts = {article.stem: [(p.kind, p.text) for p in article.passages] for article in library.articles}
+    assert texts == {
+        "wall-sit": [
+            ("step", "Slide down to 90 degrees."),
+            ("header", "Level | Hold"),
+            ("row", "Level: Newcomer; Hold: 20 s"),
+        ],
+        "side-lunge": [("sentence", "Step out wide."), ("sentence", "Sit the hips back.")],
+        "calf-raise": [("sentence", "Rise onto the toes for two seconds.")],
+    }
+    assert library.by_stem["side-lunge"].title == "Side Lunge"
+    assert [problem.split(":")[0] for problem in library.problems] == ["broken.pdf"]
+
+
+def word_file(heading: str, text: str) -> bytes:
+    """The smallest .docx with a heading and a paragraph."""
+    office = "http://schemas.openxmlformats.org"
+    types = f'<Types xmlns="{office}/package/2006/content-types"><Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/><Override PartName="/d.xml" ContentType="application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"/></Types>'  # noqa: E501
+    rels = f'<Relationships xmlns="{office}/package/2006/relationships"><Relationship Id="r" Type="{office}/officeDocument/2006/relationships/officeDocument" Target="d.xml"/></Relationships>'  # noqa: E501
+    style = '<w:pPr><w:pStyle w:val="Heading1"/></w:pPr>'
+    body = f"<w:p>{style}<w:r><w:t>{heading}</w:t></w:r></w:p><w:p><w:r><w:t>{text}</w:t></w:r></w:p>"
+    document = f'<w:document xmlns:w="{office}/wordprocessingml/2006/main"><w:body>{body}</w:body></w:document>'
+    target = BytesIO()
+    with ZipFile(target, "w") as archive:
+        for name, content in (("[Content_Types].xml", types), ("_rels/.rels", rels), ("d.xml", document)):
+            archive.writestr(name, content)
+    return target.getvalue()
+
+
+def pdf_file(text: str) -> bytes:
+    """The smallest .pdf with a line of text; readers find its parts without a table of their places."""
+    stream = f"BT /F1 12 Tf 72 720 Td ({text}) Tj ET"
+    parts = [
+        "<< /Type /Catalog /Pages 2 0 R >>",
+        "<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        "<</Type /Page /Parent 2 0 R /MediaBox [0 0 600 800] /Contents 4 0 R /Resources << /Font << /F1 5 0 R >> >> >>",
+        f"<< /Length {len(stream)} >>\nstream\n{stream}\nendstream",
+        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+    ]
+    objects = "".join(f"{number} 0 obj\n{part}\nendobj\n" for number, part in enumerate(parts, start=1))
+    return f"%PDF-1.4\n{objects}trailer << /Size 6 /Root 1 0 R >>\n%%EOF".encode()
