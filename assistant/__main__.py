@@ -5,6 +5,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,6 +27,13 @@ app = typer.Typer(
 Articles = Annotated[Path | None, typer.Option("--articles", help="Answer from this folder of .md and .txt articles.")]
 HoldOut = Annotated[bool, typer.Option("--hold-out-faq", help="Leave every FAQ section out of the index.")]
 Debug = Annotated[bool, typer.Option("--debug", help="With JSON: also hits, draft and replaced claims.")]
+
+
+class What(StrEnum):
+    """What can be trained."""
+
+    reader = "reader"
+    safety = "safety"
 
 
 @app.command()
@@ -205,31 +213,43 @@ def batch(
 
 
 @app.command()
-def train() -> None:
-    """Trains the safety screen's classifier from the examples in knowledge/safety/examples."""
+def train(what: Annotated[What | None, typer.Argument(help="Only one of the two.")] = None) -> None:
+    """Trains the reader from knowledge/questions/articles and the safety classifier from knowledge/safety/examples."""
     from rich.console import Console
     from rich.progress import Progress as Bar
 
     from assistant.encoder import InnerLayers, encoder_id, load_encoder
+    from assistant.kinds import load_kinds
     from assistant.rules import load_rules
     from assistant.settings import read_settings
     from assistant.train import read_examples
     from assistant.train import train as train_classifier
+    from assistant.train_reader import train_reader
 
     settings = read_settings()
     rules = load_rules(settings.safety)
     examples = read_examples(settings.safety / "examples", rules)
+    results = {}
     with Bar(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("Loading the encoder", total=None)
 
         def progress(what: str, done: int, total: int) -> None:
             bar.update(task, description=what, completed=done, total=total)
 
-        layers, name = InnerLayers(load_encoder(settings.encoder)), encoder_id(settings.encoder)
-        right = train_classifier(examples, rules, layers, name, settings.models, progress)
-    print(f"Trained on {len(examples)} examples. Levels right on examples held out of the training:")
-    for what, share in right.items():
-        print(f"  {what}: {share:.3f}")
+        encoder, name = load_encoder(settings.encoder), encoder_id(settings.encoder)
+        if what != What.safety:
+            kinds, folder = load_kinds(settings.questions), settings.questions / "articles"
+            results["reader, on articles held out of the training"] = train_reader(
+                folder, kinds, encoder, name, settings.models, progress
+            )
+        if what != What.reader:
+            results["safety classifier, levels right on examples held out of the training"] = train_classifier(
+                examples, rules, InnerLayers(encoder), name, settings.models, progress
+            )
+    for trained, shares in results.items():
+        print(f"{trained}:")
+        for measured, share in shares.items():
+            print(f"  {measured}: {share:.3f}")
 
 
 def _cases(lines: list[str]) -> tuple[list[dict[str, Any]], list[str]]:

@@ -1,8 +1,9 @@
 """The answer composed from the article's own passages, or the finding that the articles do not cover the question."""
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from assistant.condense import Question, content_words
@@ -11,24 +12,26 @@ from assistant.knowledge import citable_spans, name_pattern, plain
 from assistant.retrieve import Retrieved
 from assistant.types import Citation, Claim, Hit, Outcome, Passage, Triage
 
-WORDS = 70
-"""How many words an answer that gathers the closest passages may have before no further one is added."""
+LIKELY = -1.0
+"""The score from which a passage is part of the answer; chosen on the dev halves of evals/cases."""
 WORDS_AT_MOST = 140
-"""How many words any answer may have, but for a whole procedure."""
-MARGIN = 0.15
-"""How far below the best hit's score a passage may lie and still be part of the answer."""
+"""How many words an answer may have, but for a whole procedure."""
+STEPS_AT_MOST = 210
+"""How many words that may have."""
 SAME = 0.7
 """The share of a passage's words from which it says nothing that the answer does not say already."""
+CLOSE = 1.0
+"""How near the best passages of two articles must be, in logits, for Spotter to ask which is meant."""
+NEAR = 3.0
+"""How unlikely it may be, in logits, that a question is covered for its nearest passage to be named."""
 SMALL_TALK = 0.5
 INSTRUCTIONS = 0.55
+AUTHOR = 0.5
 """The cosines from which a message is taken for one of these kinds, if it is closest to it."""
 WHOLE = 0.5
-"""The share of votes for a whole section from which it is given whole."""
+"""The share of votes for a whole section from which it is given whole,"""
 FAMILIAR = 0.6
-"""The cosine to an example question from which a question is one about exercises, whatever the articles hold."""
-FAR = 0.22
-"""The cosine below which not even the best passage has to do with the question."""
-
+"""provided that the question is at least so close to an example, by cosine."""
 CONDITION = re.compile(
     r"\b(if|unless|not|never|avoid|stop|before|without|consult|seek|ask|see|speak|talk)\b", re.IGNORECASE
 )
@@ -54,6 +57,8 @@ class Draft:
     """The articles between which the reader must choose."""
     kind: str = ""
     """The kind of question that was answered."""
+    nearest: Passage | None = None
+    """What the library has nearest to a question that it does not cover."""
 
 
 def compose(question: Question, found: Retrieved, index: Index, triage: Triage) -> Draft:
@@ -62,20 +67,55 @@ def compose(question: Question, found: Retrieved, index: Index, triage: Triage) 
     urgent = triage.urgency == "today"
     if not symptom and (draft := _no_question(question, found)):
         return draft
-    stem, rivals = _article(question, found)
-    if (missing := not_covered(question, found, index)) is not None and not urgent:
-        return Draft("not_covered", missing=missing)
-    if rivals and not symptom and not urgent:
-        return Draft("clarify", candidates=rivals)
-    hits = [hit for hit in found.hits if hit.passage.article in (question.articles or (stem,))]
-    chosen, layout = _choose(found, hits, index, stem, symptom, urgent)
-    if not chosen:
+    best: dict[str, float] = {}
+    for hit in found.hits:
+        best.setdefault(hit.passage.article, hit.score)
+    stem, *others = best
+    if urgent:
+        return _lines(_consult(found.hits, index, stem), index)
+    if found.example.kind == "author" and found.likeness >= AUTHOR and (byline := _byline(index, stem)):
+        return _lines(byline, index)
+    missing = not_covered(question, index)
+    kind = next(iter(found.kinds))
+    asks_for_all = found.whole >= WHOLE and found.likeness >= FAMILIAR
+    section = _section(index, stem, kind, found.hits) if asks_for_all and not symptom else []
+    if missing is None and not section and max(found.covered.values()) < 0:
+        missing = ""
+    if missing is not None:
+        advice = _consult(found.hits, index, stem) if symptom and found.example.kind == "consult" else []
+        nearest = found.hits[0].passage if max(found.covered.values()) >= -NEAR else None
+        return _lines(advice, index) if advice else Draft("not_covered", missing=missing, nearest=nearest)
+    rivals = [one for one in others if not question.articles and best[one] >= best[stem] - CLOSE]
+    if rivals and not symptom:
+        return Draft("clarify", candidates=(stem, *rivals))
+    stems = [one for one in best if one == stem or (one in question.articles and found.covered[one] >= 0)]
+    if section and len(stems) == 1:
+        hits = [Hit(passage, 0.0) for passage in section]
+    else:
+        hits = [hit for hit in found.hits if hit.passage.article in stems]
+    claims, layout = _choose(hits, index)
+    return Draft(
+        "answered", tuple(claims), layout, kind=index.section_kinds[index.passages.index(found.hits[0].passage)]
+    )
+
+
+def together(whole: Draft, parts: Sequence[Draft]) -> Draft:
+    """The answer to several questions of one message: what is covered of them, and what is not, by name."""
+    answered = [draft for draft in parts if draft.outcome == "answered"]
+    missing = [draft.missing or "the rest of your question" for draft in parts if draft.outcome == "not_covered"]
+    if not answered or (whole.outcome == "answered" and not missing):
+        return whole
+    claims = tuple(dict.fromkeys(claim for draft in answered for claim in draft.claims))
+    layout = answered[0].layout if len(answered) == 1 else "list" if len(claims) > 2 else "lines"
+    return replace(answered[0], claims=claims, layout=layout, missing=" or ".join(dict.fromkeys(missing)))
+
+
+def _lines(passages: Sequence[Passage], index: Index) -> Draft:
+    """These passages as they stand."""
+    if not passages:
         return Draft("not_covered")
-    passages = _with_leads(chosen, index)
-    claims = [claim_of(passage, index) for passage in passages]
-    if layout != "steps":
-        claims = _shorten(claims, passages, index)
-    return Draft("answered", tuple(claims), layout, kind=next(iter(found.kinds)))
+    claims = _with_leads(passages, {passage: claim_of(passage, index) for passage in passages}, index)
+    return Draft("answered", tuple(claims), kind=index.section_kinds[index.passages.index(passages[0])])
 
 
 def _no_question(question: Question, found: Retrieved) -> Draft | None:
@@ -91,30 +131,60 @@ def _no_question(question: Question, found: Retrieved) -> Draft | None:
     return None
 
 
-def _choose(
-    found: Retrieved, hits: Sequence[Hit], index: Index, stem: str, symptom: bool, urgent: bool
-) -> tuple[list[Passage], Layout]:
-    """The passages of the answer in their order, and how they are laid out."""
-    kind = next(iter(found.kinds))
-    advice = _consult(hits, index, stem) if symptom or urgent else []
-    if urgent:
-        return advice, "lines"
-    if symptom and found.example.kind != "consult":  # something else is asked, too
-        if found.example.whole and (section := _section(index, stem, found.example.kind, hits)):
-            return section, _layout(section)  # the notice has the consult lines
-        rest = _closest([hit for hit in hits if hit.passage not in consult_lines(index, stem)])
-        return (advice + rest if kind == "consult" else rest + advice), "lines"
-    if found.whole >= WHOLE and (section := _section(index, stem, kind, hits)):
-        return section, _layout(section)
-    return (advice, "lines") if symptom else (_closest(hits), "lines")
+def _choose(hits: Sequence[Hit], index: Index) -> tuple[list[Claim], Layout]:
+    """The likely passages as claims within the words allowed, without repeating what is said, and their layout.
+
+    Those of one list stay together and in their order; what the best passage belongs to comes first. Where a list is
+    too long, its items are cut to their first sentences before any is left out.
+    """
+    likely = [hits[0], *(hit for hit in hits[1:] if hit.score >= LIKELY)]
+    lists = Counter((hit.passage.article, hit.passage.group) for hit in likely if hit.passage.group)
+    steps = sum(hit.passage.kind == "step" for hit in likely) >= 3
+    claims = {hit.passage: claim_of(hit.passage, index) for hit in likely}
+    if _count(claims.values()) > WORDS_AT_MOST and not steps:
+        long = [p for p in claims if lists[p.article, p.group] >= 3]
+        claims |= {passage: _first_sentence(claims[passage], passage, index) for passage in long}
+    chosen: dict[tuple[str, int, int], list[Passage]] = {}
+    said: dict[str, set[str]] = {}
+    words = 0
+    for passage, claim in claims.items():
+        stems, length = set(tokenize(claim.text)), len(claim.text.split())
+        beside = passage.group and any((passage.article, passage.group) == key[:2] for key in chosen)
+        most = STEPS_AT_MOST if steps and passage.kind == "step" else WORDS_AT_MOST
+        repeats = (
+            len(stems & said.get(passage.article, set())) >= SAME * len(stems) and not beside
+        )  # a list's items say other things in like words
+        if chosen and (repeats or words + length > most):
+            continue
+        key = (passage.article, passage.group, 0 if passage.group else passage.start)
+        chosen.setdefault(key, []).append(passage)
+        said.setdefault(passage.article, set()).update(stems)
+        words += length
+    ordered = [passage for block in chosen.values() for passage in sorted(block, key=lambda one: one.start)]
+    layout: Layout = "list" if any(len(block) > 1 for block in chosen.values()) else "lines"
+    if steps and all(passage.kind == "step" for passage in ordered):
+        layout = "steps"
+    return _with_leads(ordered, claims, index), layout
 
 
-def _layout(section: Sequence[Passage]) -> Layout:
-    return "steps" if any(passage.kind == "step" for passage in section) else "list"
+def _section(index: Index, stem: str, kind: str, hits: Sequence[Hit]) -> list[Passage]:
+    """All passages of the article's sections of one kind; of a summary the closest, of a definition what defines."""
+    pairs = zip(index.passages, index.section_kinds, strict=True)
+    mine = [p for p, k in pairs if p.article == stem and k == kind and p.kind not in ("lead", "header", "faq")]
+    if kind == "definition":
+        name = name_pattern(index.library.by_stem[stem].names).pattern
+        defines = re.compile(rf"(the |a |an )?{name}.*\b(is|are) (a|an|the)\b", re.IGNORECASE)
+        defining = [hit.passage for hit in hits if hit.passage.kind == "sentence" and defines.match(hit.passage.text)]
+        return sorted(defining, key=_place)[:3] or [hit.passage for hit in hits if hit.passage in mine][:2]
+    if kind == "summary":
+        return [hit.passage for hit in hits if hit.passage in mine][:2]
+    if kind == "steps" and any(p.kind == "step" for p in mine):
+        return [p for p in mine if p.kind == "step"]
+    return [p for p in mine if p.group] or mine
 
 
-def not_covered(question: Question, found: Retrieved, index: Index) -> str | None:
-    """What the question asks for that no article in question says; None when it is covered as far as can be told."""
+def not_covered(question: Question, index: Index) -> str | None:
+    """A topic, a name or an exercise that the question asks for and no article in question names; None without one."""
     articles = [index.library.by_stem[stem] for stem in question.articles] or list(index.library.articles)
     texts = [" ".join([*p.section, *p.parents, p.label, p.text]) for a in articles for p in a.passages]
     asked = name_pattern(tuple(n for a in index.library.articles for n in a.names)).sub(" ", question.focus)
@@ -129,8 +199,7 @@ def not_covered(question: Question, found: Retrieved, index: Index) -> str | Non
     for other in index.kinds.exercises.finditer(asked):
         if not any(_says(text, other[1]) for text in texts) and (not named_here or COMPARING.search(asked)):
             return other[0].lower()
-    best = max((max(hit.parts["focus"], hit.parts["text"]) for hit in found.hits[:10]), default=0.0)
-    return "" if best < FAR and found.likeness < FAMILIAR else None
+    return None
 
 
 def _says(text: str, word: str) -> bool:
@@ -167,59 +236,8 @@ def consult_lines(index: Index, stem: str) -> list[Passage]:
     return [p for p, kind in pairs if kind == "consult" or SENDS.search(p.text) or (p.group and p.group in leading)]
 
 
-def _article(question: Question, found: Retrieved) -> tuple[str, tuple[str, ...]]:
-    """The article to answer from, and, when that cannot be known, the ones that it may be."""
-    best: dict[str, float] = {}
-    for hit in found.hits:
-        best.setdefault(hit.passage.article, hit.score)
-    ranked = sorted(best, key=lambda stem: -best[stem])
-    if question.articles:
-        return next((stem for stem in ranked if stem in question.articles), question.articles[0]), ()
-    if len(ranked) < 2 or best[ranked[1]] < best[ranked[0]] - CLOSE:
-        return ranked[0], ()
-    return ranked[0], tuple(stem for stem in ranked if best[stem] >= best[ranked[0]] - 3 * CLOSE)
-
-
-CLOSE = 0.05
-"""How near the best hits of two articles must be for Spotter to ask which is meant; all within thrice are offered."""
-
-
-def _section(index: Index, stem: str, kind: str, hits: Sequence[Hit]) -> list[Passage]:
-    """All passages of the article's sections of one kind; of a summary the closest, of a definition what defines."""
-    pairs = zip(index.passages, index.section_kinds, strict=True)
-    mine = [p for p, k in pairs if p.article == stem and k == kind and p.kind not in ("lead", "header", "faq")]
-    if kind == "definition":
-        name = name_pattern(index.library.by_stem[stem].names).pattern
-        defines = re.compile(rf"(the |a |an )?{name}.*\b(is|are) (a|an|the)\b", re.IGNORECASE)
-        defining = [hit.passage for hit in hits if hit.passage.kind == "sentence" and defines.match(hit.passage.text)]
-        return sorted(defining, key=_place)[:3] or [hit.passage for hit in hits if hit.passage in mine][:2]
-    if kind == "summary":
-        return [hit.passage for hit in hits if hit.passage in mine][:2]
-    if kind == "steps" and any(p.kind == "step" for p in mine):
-        return [p for p in mine if p.kind == "step"]
-    return [p for p in mine if p.group] or mine
-
-
-def _closest(hits: Sequence[Hit]) -> list[Passage]:
-    """The best passages within the word budget, without repeating what is already said; the best of all first."""
-    chosen: list[Passage] = []
-    words = 0
-    said: set[str] = set()
-    named = [hit for hit in hits if hit.parts["label"] == 1.0][:3]
-    for hit in dict.fromkeys([*hits[:1], *named, *hits]):
-        stems = set(tokenize(hit.passage.text))
-        length = len(hit.passage.text.split())
-        if hit.passage in chosen or (chosen and hit.passage.kind == "faq" != chosen[0].kind):
-            continue  # what an FAQ sums up stands elsewhere in full
-        if chosen and hit not in named and (hit.score < hits[0].score - MARGIN or words + length > WORDS):
-            continue
-        if chosen and len(stems & said) >= SAME * len(stems):
-            continue
-        chosen.append(hit.passage)
-        said |= stems
-        words += length
-    first = chosen[:1]
-    return first + sorted(chosen[1:], key=_place)
+def _byline(index: Index, stem: str) -> list[Passage]:
+    return [passage for passage in index.passages if passage.article == stem and passage.kind == "byline"]
 
 
 def _consult(hits: Sequence[Hit], index: Index, stem: str) -> list[Passage]:
@@ -227,8 +245,7 @@ def _consult(hits: Sequence[Hit], index: Index, stem: str) -> list[Passage]:
     lines = [p for p in consult_lines(index, stem) if p.kind != "faq" and (p.group or PROFESSIONAL.search(p.text))]
     lines = [p for p in lines if p.kind not in ("lead", "header")]
     ranked = [hit for hit in hits if hit.passage in lines]
-    close = [hit.passage for hit in ranked if hit.score >= ranked[0].score - CLOSE]
-    return close[:2] or lines[:1]
+    return [hit.passage for hit in ranked[:1] + [hit for hit in ranked[1:2] if hit.score >= LIKELY]] or lines[:1]
 
 
 _WHO = (
@@ -244,25 +261,17 @@ SENDS = re.compile(
 """A line that sends the reader to somebody qualified."""
 
 
-def _with_leads(passages: Iterable[Passage], index: Index) -> list[Passage]:
-    """The passages, a list's items preceded by the sentence that leads in where it sets their condition."""
+def _with_leads(passages: Iterable[Passage], claims: Mapping[Passage, Claim], index: Index) -> list[Claim]:
+    """The passages' claims, a list's items preceded by the sentence that leads in where it sets their condition."""
     leads = {(p.article, p.group): p for p in index.passages if p.kind == "lead" and CONDITION.search(p.text)}
-    result: list[Passage] = []
+    result: list[Claim] = []
     for passage in passages:
         lead = leads.get((passage.article, passage.group)) if passage.group else None
-        if lead and lead not in result:
-            result.append(lead)
-        result.append(passage)
+        if lead and (leading := claim_of(lead, index)) not in result:
+            result.append(leading)
+        if claims[passage] not in result:
+            result.append(claims[passage])
     return result
-
-
-def _shorten(claims: list[Claim], passages: Sequence[Passage], index: Index) -> list[Claim]:
-    """The claims within WORDS_AT_MOST: bullets cut to their first sentence, then the last ones dropped."""
-    if _count(claims) > WORDS_AT_MOST:
-        claims = [_first_sentence(claim, passage, index) for claim, passage in zip(claims, passages, strict=True)]
-    while _count(claims) > WORDS_AT_MOST and len(claims) > 1:
-        claims = claims[:-1]
-    return claims
 
 
 def _first_sentence(claim: Claim, passage: Passage, index: Index) -> Claim:

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 
@@ -28,6 +28,8 @@ class Question:
     """The number of the user's message that asks, from 0."""
     articles: tuple[str, ...]
     """The articles whose exercise is named, in this message or, for a follow-up, before it."""
+    parts: tuple["Question", ...] = ()
+    """The questions that are asked in one message, when there are several."""
 
 
 class Speller:
@@ -91,7 +93,9 @@ def condense(turns: Sequence[Turn], library: Library, speller: Speller) -> Quest
         named = named or _named(text, library)
     focus = _asking(message, library)
     text = " ".join([*(_sentence(part) for part in context), message])
-    return Question(text, message, focus, " ".join(context), len(messages) - 1, named)
+    whole = Question(text, message, focus, " ".join(context), len(messages) - 1, named)
+    parts = [part for part in _parts(focus) if content_words(part)]
+    return replace(whole, parts=tuple(replace(whole, text=part, focus=part) for part in parts if len(parts) > 1))
 
 
 SMALL = re.compile(
@@ -135,6 +139,18 @@ def _asking(message: str, library: Library) -> str:
     asking = " ".join(sentence for sentence in sentences if ASKING.search(sentence))
     names = name_pattern(tuple(name for article in library.articles for name in article.names))
     return asking if len(content_words(names.sub(" ", asking))) > 2 else message
+
+
+def _parts(focus: str) -> list[str]:
+    """The questions in the asking sentences: one a sentence, and one for each "and" that a question word follows."""
+    sentences = [focus[start:end] for start, end in sentence_spans(focus)]
+    sentences = [sentence for sentence in sentences if ASKING.search(sentence)]
+    return [part.strip(" ,") for sentence in sentences for part in JOINED.split(sentence) if part.strip(" ,?.!")]
+
+
+JOINED = re.compile(
+    r"[\s,]+(?:and|also|plus)\s+(?=(?:how|what|which|when|where|why|who|can|should|does|do|is|are)\b)", re.IGNORECASE
+)
 
 
 def _named(text: str, library: Library) -> tuple[str, ...]:

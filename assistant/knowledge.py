@@ -101,7 +101,8 @@ def read_library(folder: Path, exercises: re.Pattern[str] | None = None) -> Libr
     for stem, paths in by_stem.items():
         readable = [path for path in paths if path.suffix.lower() in SUFFIXES + CONVERTED]
         others = [path.relative_to(folder) for path in paths if path not in readable]
-        problems += [f"{name}: not an article: Spotter reads {', '.join(SUFFIXES + CONVERTED)} files" for name in others]
+        formats = ", ".join(SUFFIXES + CONVERTED)
+        problems += [f"{name}: not an article: Spotter reads {formats} files" for name in others]
         if len(readable) > 1:
             names = " and ".join(str(path.relative_to(folder)) for path in readable)
             problems.append(f"{names}: two articles of the same name cannot be told apart in citations; rename one")

@@ -5,6 +5,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+NEIGHBOURS = ("en", "es", "fr", "de", "pt", "it")
+"""Among these few a short text is told apart that among a hundred could be anything."""
 LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]")
 
 
@@ -22,12 +24,16 @@ def foreign(text: str) -> bool:
         return True
     if len(words) < 3 or sum(word in english() for word in words) > len(words) / 2:
         return False
-    language, probability = _languages().classify(text)
-    return str(language) != "en" and float(probability) >= 0.9
+    every = _languages().classify(text)
+    neighbours = _languages(NEIGHBOURS).classify(text)
+    return any(str(name) != "en" and chance >= least for (name, chance), least in ((every, 0.9), (neighbours, 0.8)))
 
 
 @cache
-def _languages() -> Any:
+def _languages(only: tuple[str, ...] = ()) -> Any:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    languages = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    if only:
+        languages.set_languages(list(only))
+    return languages

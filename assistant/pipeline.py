@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from assistant import respond, safety
-from assistant.answer import Draft, compose
+from assistant.answer import Draft, compose, together
 from assistant.classifier import Classifier, load_classifier
 from assistant.condense import Question, Speller, condense
 from assistant.encoder import encoder_id
@@ -25,6 +25,8 @@ from assistant.verify import verify
 if TYPE_CHECKING:
     from langchain_core.runnables import Runnable
 
+    from assistant.reader import Reader
+
 log = logging.getLogger(__name__)
 
 Notes = tuple[str, ...]
@@ -36,9 +38,12 @@ LONGEST_MESSAGE = 4000
 class Assistant:
     """Answers questions from one library; safe to call from several threads."""
 
-    def __init__(self, index: Index, rules: Rules, classifier: Classifier | None, settings: Settings) -> None:
+    def __init__(
+        self, index: Index, reader: "Reader", rules: Rules, classifier: Classifier | None, settings: Settings
+    ) -> None:
         """Without a classifier the words alone decide on safety, and every reply says so."""
         self.index = index
+        self.reader = reader
         self.rules = rules
         self.classifier = classifier
         self.settings = settings
@@ -47,6 +52,8 @@ class Assistant:
     @classmethod
     def open(cls, settings: Settings, *, hold_out_faq: bool = False, progress: Progress | None = None) -> "Assistant":
         """The assistant over the settings' articles, its index opened or built; SpotterError names what to fix."""
+        from assistant.reader import load_reader  # brings torch, which the page is served without
+
         rules = load_rules(settings.safety)
         kinds = load_kinds(settings.questions)
         library = read_library(settings.articles, kinds.exercises)
@@ -55,12 +62,13 @@ class Assistant:
         if hold_out_faq:
             library = library.without_faq()
         index = open_index(library, kinds, settings.cache, settings.encoder, progress)
+        reader = load_reader(settings.models, index.encoder, encoder_id(settings.encoder), settings.cache)
         classifier = None
         try:
             classifier = load_classifier(settings.models, index.encoder, encoder_id(settings.encoder), rules)
         except SpotterError as error:
             log.error("%s", error)  # the words alone decide; every reply says so
-        return cls(index, rules, classifier, settings)
+        return cls(index, reader, rules, classifier, settings)
 
     def reply(self, question: str, history: Sequence[Turn] = (), floor: Triage | None = None) -> Reply:
         """The reply to a message, given the turns before it and the triage that was reached so far."""
@@ -78,12 +86,14 @@ class Assistant:
             reply = self._reply("not_covered", body, triage, question, notes)
         else:
             asked = condense(turns, self.index.library, self.speller)
-            found = retrieve(asked, self.index)
+            found = retrieve(asked, self.index, self.reader)
             draft = compose(asked, found, self.index, triage)
+            if asked.parts:
+                read = [(part, retrieve(part, self.index, self.reader)) for part in asked.parts]
+                parts = [compose(part, hits, self.index, triage) for part, hits in read]
+                draft = together(draft, parts)
             claims = verify(draft.claims, self.index.library)
-            reply = replace(
-                self._respond(asked, found.question, draft, claims, triage, notes), hits=found.hits, draft=draft.claims
-            )
+            reply = replace(self._respond(asked, draft, claims, triage, notes), hits=found.hits, draft=draft.claims)
         return replace(reply, seconds=round(time.perf_counter() - begun, 4))
 
     def screen(self, turns: Sequence[Turn], floor: Triage) -> Triage:
@@ -105,21 +115,19 @@ class Assistant:
         """Lets go of the index's files."""
         self.index.close()
 
-    def _respond(
-        self, asked: Question, understood: str, draft: Draft, claims: tuple[Claim, ...], triage: Triage, notes: Notes
-    ) -> Reply:
+    def _respond(self, asked: Question, draft: Draft, claims: tuple[Claim, ...], triage: Triage, notes: Notes) -> Reply:
         if draft.outcome == "answered" and not claims:
             draft = Draft("not_covered")
         stem = claims[0].citations[0].article if claims else (asked.articles or (None,))[0]
         answer, cited = respond.answer_text(draft, claims)
         body = {
-            "answered": lambda: answer,
+            "answered": lambda: "\n\n".join(filter(None, (answer, respond.missing_text(draft)))),
             "clarify": lambda: respond.clarify_text(draft, self.index),
             "not_covered": lambda: respond.not_covered_text(draft, asked, self.index),
             "small_talk": lambda: respond.small_talk_text(asked.focus, self.index),
         }[draft.outcome]()
         suggestions = respond.suggestions_for(draft, self.index, stem, asked.focus)
-        return self._reply(draft.outcome, body, triage, understood, notes, claims, answer, cited, suggestions, stem)
+        return self._reply(draft.outcome, body, triage, asked.text, notes, claims, answer, cited, suggestions, stem)
 
     def _referred(self, question: str, triage: Triage, notes: Notes) -> Reply:
         return self._reply("referred", "", triage, question, notes)

@@ -64,6 +64,11 @@ def notice_for(triage: Triage, advice: str, index: Index, stem: str | None, answ
     return Notice(f"{advice}\n\nThe article says: “{quoted}”", tuple(citations[:4]))
 
 
+def missing_text(draft: Draft) -> str:
+    """What an answer to a part of the question leaves open."""
+    return f"I found nothing about {draft.missing}." if draft.missing else ""
+
+
 def not_covered_text(draft: Draft, question: Question, index: Index) -> str:
     """Says plainly that the articles do not cover it, and what was missing."""
     if draft.missing == "instructions":
@@ -73,7 +78,11 @@ def not_covered_text(draft: Draft, question: Question, index: Index) -> str:
         subject, pronoun = f"The article on {index.library.by_stem[stems[0]].exercise.lower()} doesn't", "It says"
     else:
         subject, pronoun = "The articles don't", "They say"
-    return f"{subject} cover that." + (f" {pronoun} nothing about {draft.missing}." if draft.missing else "")
+    text = f"{subject} cover that." + (f" {pronoun} nothing about {draft.missing}." if draft.missing else "")
+    if draft.nearest:
+        place = " › ".join(dict.fromkeys([draft.nearest.section[-1], draft.nearest.label or draft.nearest.section[-1]]))
+        text += f" The nearest to it stands under “{place}”."
+    return text
 
 
 def english_only_text(emergency_number: str) -> str:
@@ -109,9 +118,11 @@ def suggestions_for(draft: Draft, index: Index, stem: str | None, message: str) 
     article = index.library.by_stem[stem] if stem else index.library.articles[0]
     pairs = zip(index.passages, index.section_kinds, strict=True)
     present = {kind for passage, kind in pairs if passage.article == article.stem}
+    nearest = index.section_kinds[index.passages.index(draft.nearest)] if draft.nearest else ""
+    kinds = sorted(index.kinds.suggestions, key=lambda pair: pair[0] != nearest)
     return tuple(
         re.sub(r"\bthis exercise\b", article.exercise.lower(), wording)
-        for kind, wording in index.kinds.suggestions
+        for kind, wording in kinds
         if kind in present and kind != draft.kind
     )[:SUGGESTIONS]
 

@@ -1,37 +1,36 @@
-"""The passages that may answer a question, scored by meaning, by words and by the kind of question."""
+"""The articles that a question is about, and their passages as the reader ranks them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from assistant.condense import Question
-from assistant.index import Index, bare, generic, tokenize
+from assistant.index import Index, bare, generic
 from assistant.kinds import Example
 from assistant.types import Hit
 
-CANDIDATES = 80
-"""How many passages the search by meaning brings before they are scored."""
+if TYPE_CHECKING:
+    from assistant.reader import Reader
 
-WEIGHTS = {"focus": 0.7, "text": 0.3, "words": 0.3, "kind": 0.2, "label": 0.1, "faq": -0.08}
-"""What each signal counts for; tuned on the dev halves of evals/cases."""
-
-
+ARTICLES = 3
+"""How many articles are read for a question that names none."""
 NEIGHBOURS = 15
 """How many of the closest example questions vote on the kind of a question."""
-
-
-STANDS_ALONE = 0.7
-"""The cosine to an example question from which a follow-up is taken for a question of its own."""
+CANDIDATES = 40
+"""How many passages the search by meaning brings to find those articles."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retrieved:
-    """The hits in order, closest first, and what the question looks like."""
+    """The passages of the articles that may answer, and what the question looks like."""
 
-    question: str
-    """The question as understood, standing alone."""
     hits: tuple[Hit, ...]
+    """Likeliest first; the score is how much likelier the passage is part of the answer than that none is, a logit."""
+    covered: Mapping[str, float]
+    """Of each article that was read: how much likelier it answers the question than not, a logit."""
     kinds: Mapping[str, float]
     """The share of each kind among the closest example questions, the likeliest first; the shares add up to 1."""
     whole: float
@@ -42,45 +41,32 @@ class Retrieved:
     """Its cosine."""
 
 
-def retrieve(question: Question, index: Index) -> Retrieved:
-    """Dense and BM25 candidates of the articles in question, fused with the kind of section that is asked for."""
+def retrieve(question: Question, index: Index, reader: "Reader") -> Retrieved:
+    """Reads the articles that the question names, or else those that dense and BM25 search find closest."""
     names = tuple(name for article in index.library.articles for name in article.names)
-    focus, text = generic(question.focus, names), generic(question.text, names)
-    texts = [focus, text, bare(focus), bare(text)]
-    distinct = list(dict.fromkeys(texts))
-    vectors = index.embed(distinct)
-    focus_vector, text_vector, asked_vector, about_vector = (vectors[distinct.index(one)] for one in texts)
-    asked, about = index.example_vectors @ asked_vector, index.example_vectors @ about_vector
-    closest = int(asked.argmax())
-    understood = question.text
-    if question.context and float(asked[closest]) >= STANDS_ALONE:
-        # It opens like a follow-up, but asks a question of its own: what was asked before must not outvote it.
-        understood, text, text_vector, about = question.message, focus, focus_vector, asked
-    kinds, whole = _vote(about, index)
-
-    only = question.articles[0] if len(question.articles) == 1 else None
-    near_text = index.by_meaning(text_vector, CANDIDATES, only)
-    near_focus = index.by_meaning(focus_vector, CANDIDATES, only) if focus != text else near_text
-    words = index.by_words(f"{text} {index.kinds.same_as(text)}")
-    stems = set(tokenize(text))
-    example = index.kinds.examples[closest]
-    hits = []
-    for i in {*near_text, *near_focus}:
-        passage = index.passages[i]
-        if passage.kind in ("lead", "header") or (passage.kind == "byline" and example.kind != "author"):
-            continue  # the first two are cited along with their items
-        label = set(tokenize(bare(generic(passage.label, names))))
-        parts = {
-            "focus": near_focus.get(i, 0.0),
-            "text": near_text.get(i, 0.0),
-            "words": float(words[i] / (words[i] + 4.0)),
-            "kind": kinds.get(index.section_kinds[i], 0.0),
-            "label": len(label & stems) / len(label) if label else 0.0,
-            "faq": float(passage.kind == "faq"),  # what it sums up stands elsewhere in full
-        }
-        hits.append(Hit(passage, sum(WEIGHTS[name] * part for name, part in parts.items()), parts))
+    cosines = index.example_vectors @ index.embed([bare(generic(question.focus, names))])[0]
+    closest = int(cosines.argmax())
+    stems = question.articles[:ARTICLES] or _closest_articles(generic(question.text, names), index)
+    read = dict(zip(stems, reader.read(question, [index.library.by_stem[stem] for stem in stems]), strict=True))
+    pairs = (pair for reading in read.values() for pair in zip(reading.page.passages, reading.scores, strict=True))
+    hits = [Hit(passage, float(score)) for passage, score in pairs]
     hits.sort(key=lambda hit: (-hit.score, hit.passage.article, hit.passage.start))
-    return Retrieved(understood, tuple(hits), kinds, whole, example, float(asked[closest]))
+    covered = {stem: reading.covered for stem, reading in read.items()}
+    return Retrieved(
+        tuple(hits), covered, *_vote(cosines, index), index.kinds.examples[closest], float(cosines[closest])
+    )
+
+
+def _closest_articles(text: str, index: Index) -> list[str]:
+    """The articles of the closest passages, by meaning and by words in turn."""
+    if len(index.library.articles) <= ARTICLES:
+        return [article.stem for article in index.library.articles]
+    words = index.by_words(f"{text} {index.kinds.same_as(text)}")
+    by_words = [i for i in np.argsort(-words, kind="stable")[:CANDIDATES].tolist() if words[i] > 0]
+    by_meaning = index.by_meaning(index.embed([text])[0], CANDIDATES)
+    pairs = zip_longest(by_meaning, by_words)
+    found = [index.passages[i].article for pair in pairs for i in pair if i is not None]
+    return list(dict.fromkeys(found))[:ARTICLES]
 
 
 def _vote(cosines: np.ndarray, index: Index) -> tuple[dict[str, float], float]:

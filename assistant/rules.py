@@ -35,7 +35,7 @@ Cue = Literal[
     "negation", "noun_negation", "not_negation", "negation_after", "neutral", "hypothesis", "not_hypothesis",
     "history", "not_history", "ongoing", "information", "prevention", "where_written", "article_says", "animals",
     "stories", "idioms", "asks_for_other", "correction", "slip", "typo", "detail", "mention", "denial",
-    "healed", "cleared",
+    "healed", "cleared", "affirmed",
 ]  # fmt: skip
 NoticeName = Literal["emergency", "crisis", "past", "today", "failed", "hypothetical", "routine", "because"]
 """The most pressing first."""

@@ -56,7 +56,11 @@ def screen(turns: Sequence[Turn], floor: Triage, rules: Rules, classifier: Class
             carried.append((since, Finding(reason, level, "now" if level == "emergency" else floor.urgency)))
 
     active = [finding for since, finding in carried if since < 0]
+    gone: list[Finding] = []
     for turn, (message, one, estimate) in enumerate(zip(messages, heard, estimates, strict=True)):
+        if message.cue("affirmed"):
+            active += gone  # what the last message took back was true
+            active += _affirmed(message, turn, heard[turn - 1], rules) if turn else []
         gone = _taken_back(message, one, active, classifier if estimate else None) if active else []
         active = [finding for finding in active if finding not in gone]
         healed = (
@@ -98,6 +102,14 @@ def _weighed(message: Message, turn: int, heard: Heard, estimate: Estimate, clas
             findings = [finding for finding in findings if finding.reason.rule != reason.rule]
             findings.append(Finding(reason, _LEVEL_OF[urgency], urgency))
     return replace(heard, findings=findings)
+
+
+def _affirmed(message: Message, turn: int, before: Heard, rules: Rules) -> list[Finding]:
+    """The signs that the message before denied, supposed or asked about, now said to be there ("ok, now I do")."""
+    open_ones = [rule for rule, read in before.statuses.items() if read <= {"denied", "hypothetical", "information"}]
+    signs = [rules.rules[rule] for rule in open_ones if rules.rules[rule].kind == "sign"]
+    quote = message.quote(message.cue("affirmed")[0])
+    return [Finding(Reason(rule.id, turn, quote), rule.level, rule.urgency) for rule in signs]
 
 
 def _taken_back(message: Message, heard: Heard, earlier: list[Finding], classifier: Classifier | None) -> list[Finding]:
@@ -189,7 +201,8 @@ def advice(triage: Triage, rules: Rules, emergency_number: str, crisis_contact: 
         rule = rules.rules.get(reasons[0].rule) if reasons else None
         text = rules.notices[name].replace("{advice}", rule.advice if rule else "")
         text = text.replace("{emergency_number}", emergency_number).replace("{crisis_contact}", crisis_contact)
-        quotes = list(dict.fromkeys(f"“{_shown(reason.quote)}”" for reason in reasons if reason.quote))[:2]
+        said = list(dict.fromkeys(_shown(reason.quote) for reason in reasons if reason.quote))
+        quotes = [f"“{one}”" for one in said if not any(one != other and one in other for other in said)][:2]
         because = rules.notices["because"].replace("{quotes}", " and ".join(quotes)) if quotes else ""
         paragraphs.append(f"{text} {because}".strip())
     return "\n\n".join(paragraphs)

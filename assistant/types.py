@@ -1,7 +1,6 @@
 """The values that pass between the six steps, and the one error class an operator may see."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 Level = Literal["none", "consult", "emergency"]
@@ -52,8 +51,6 @@ class Hit:
 
     passage: Passage
     score: float
-    parts: Mapping[str, float] = field(default_factory=dict, hash=False)
-    """What the score is made of, by name of the signal."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,13 @@ import typer
 
 from assistant.settings import ROOT, Settings, read_settings
 from assistant.types import SpotterError
-from evals import answer, faq, retrieve, safety, scorers, speed
+from evals import abstain, answer, faq, retrieve, safety, scorers, speed
 
 RESULTS = Path(__file__).parent / "results"
 EVALS: dict[str, Callable[[Settings], dict[str, Any]]] = {
     "faq": faq.run,
     "answer": answer.run,
+    "abstain": abstain.run,
     "retrieve": retrieve.run,
     "safety": safety.run,
     "speed": speed.run,
@@ -60,11 +61,29 @@ def _print(name: str, result: dict[str, Any]) -> None:
     if name == "safety":
         _print_safety(console, result)
         return
+    if name == "abstain":
+        table = Table("set", "questions", "declined", "95 % interval", title=name)
+        for cases, rows in result.items():
+            declined = sum(row["outcome"] == "not_covered" for row in rows)
+            table.add_row(cases, str(len(rows)), *_share(declined, len(rows)))
+        console.print(table)
+        return
     if name == "retrieve":
         _print_retrieve(console, result["articles"])
         return
     table = Table(
-        "set", "part", "cases", "strict", "95 % interval", "facts", "valid", "words", "outcome", "ms", title=name
+        "set",
+        "part",
+        "cases",
+        "strict",
+        "95 % interval",
+        "facts",
+        "valid",
+        "gold",
+        "words",
+        "outcome",
+        "ms",
+        title=name,
     )
     for cases, rows in result.items():
         for part, mine in _parts(rows).items():
@@ -75,7 +94,14 @@ def _print(name: str, result: dict[str, Any]) -> None:
             valid = scorers.mean(row["citations_valid"] for row in mine)
             outcome = scorers.mean(row.get("outcome_right", float(row["outcome"] == "answered")) for row in mine)
             words = [row["words"] for row in mine if row["outcome"] == "answered"]
-            cells = [_number(facts), _number(valid), f"{median(words):g}" if words else "–", _number(outcome)]
+            gold = scorers.mean(row.get("gold_cited") for row in mine)
+            cells = [
+                _number(facts),
+                _number(valid),
+                _number(gold),
+                f"{median(words):g}" if words else "–",
+                _number(outcome),
+            ]
             cells.append(f"{1000 * median(row['seconds'] for row in mine):.0f}")
             table.add_row(cases, part, str(len(mine)), share, interval, *cells)
     console.print(table)

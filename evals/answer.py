@@ -36,6 +36,7 @@ def run(settings: Settings) -> dict[str, Any]:
                     "outcome_right": scorers.outcome_right(case, reply),
                     "facts": scorers.facts(case, reply),
                     "strict": scorers.strict(case, reply, articles),
+                    "gold_cited": scorers.gold_cited(case, reply),
                     "citations_valid": scorers.citations_valid(reply, articles),
                     "words": scorers.words(reply),
                     "seconds": reply.seconds,

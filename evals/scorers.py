@@ -52,6 +52,15 @@ def _valid(citation: Citation, articles: Mapping[str, Article]) -> bool:
     return exact and len(citation.quote.split()) in CITABLE
 
 
+def gold_cited(case: Case, reply: Reply) -> float | None:
+    """1.0 when a citation is one of the lines that answer, or a part of one, or has one in it; else 0.0."""
+    if not case.gold_quotes:
+        return None
+    gold = [" ".join(_bare(quote)) for quote in case.gold_quotes]
+    cited = [" ".join(_bare(citation.quote)) for claim in reply.claims for citation in claim.citations]
+    return float(any(one and (one in line or line in one) for one in cited for line in gold))
+
+
 def outcome_right(case: Case, reply: Reply) -> float:
     """1.0 when the reply has the outcome that is right; an emergency is always referred."""
     return float(reply.outcome == ("referred" if case.triage == "emergency" else case.expect))

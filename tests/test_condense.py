@@ -68,3 +68,19 @@ def test_only_the_users_messages_are_read(library: Library, speller: Speller) ->
     turns = [Turn("user", "hello"), Turn("assistant", "Heel kicks burn calories."), Turn("user", "and then?")]
     question = condense(turns, library, speller)
     assert (question.text, question.context, question.articles) == ("and then?", "", ())
+
+
+@pytest.mark.parametrize(
+    ("message", "parts"),
+    [
+        (
+            "What muscles do they work? And how long do I rest?",
+            ["What muscles do they work?", "And how long do I rest?"],
+        ),
+        ("which muscles work and how many calories do I burn", ["which muscles work", "how many calories do I burn"]),
+        ("I am new here. How do I warm up and cool down?", []),
+        ("How long? Thanks!", []),
+    ],
+)
+def test_several_questions_of_one_message_are_told_apart(asked, message: str, parts: list[str]) -> None:  # type: ignore[no-untyped-def]
+    assert [part.focus for part in asked(message).parts] == parts

@@ -11,11 +11,11 @@ from assistant.knowledge import Article, read_article
 from assistant.rules import load_rules
 from assistant.settings import ROOT
 from assistant.train import read_examples
+from assistant.train_reader import load_labelled
 from assistant.types import Citation, Claim, Notice, Reply, SpotterError, Triage
 from evals import safety, scorers
 from evals.answer import SETS
 from evals.cases import CASES, Case, load_cases
-from evals.retrieve import load_labelled
 
 TEXT = "# Plank\n\nHold it for 20 to 30 seconds with a straight back.\n"
 ARTICLES = {"plank": read_article(TEXT, "plank")}
@@ -34,6 +34,16 @@ def test_facts_are_the_share_that_is_stated() -> None:
     assert scorers.facts(CASE, reply()) == 1.0
     assert scorers.facts(CASE, reply("20 to 30 seconds")) == 0.5
     assert scorers.facts(Case("x", ("hi",), "far", "not_covered"), reply()) is None
+
+
+def test_a_gold_line_is_cited_when_a_citation_is_in_it_or_has_it() -> None:
+    def gold(*quotes: str) -> Case:
+        return Case("x", ("how long?",), "plain", "answered", gold_quotes=quotes)
+
+    assert scorers.gold_cited(gold("*Hold* it for 20 to 30 seconds with a straight back. Breathe."), reply()) == 1.0
+    assert scorers.gold_cited(gold("Hold it for 20 to 30 seconds"), reply()) == 1.0
+    assert scorers.gold_cited(gold("Rest for a minute."), reply()) == 0.0
+    assert scorers.gold_cited(gold(), reply()) is None
 
 
 def test_strict_asks_for_everything_at_once() -> None:

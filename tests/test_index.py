@@ -249,13 +249,12 @@ def test_lines_that_the_encoder_cannot_tell_apart_pass_the_check(opened: Open) -
     assert len(opened("# Plank\n\n## Steps\n\n1. Lift the hips.\n2. Lift the Hips!\n3. The hips lift.\n").passages) == 3
 
 
-def test_passages_are_found_by_meaning_closest_first_and_in_one_article_only(opened: Open) -> None:
+def test_passages_are_found_by_meaning_closest_first(opened: Open) -> None:
     index = opened(PLANK, SQUAT)
     vector = index.embed(["How to squat. Bend the knees."])[0]
     found = index.by_meaning(vector, 3)
     assert list(found.values()) == sorted(found.values(), reverse=True)
     assert index.passages[next(iter(found))].text == "Bend the knees."
-    assert {index.passages[i].article for i in index.by_meaning(vector, 9, "article-0")} == {"article-0"}
 
 
 def test_passages_are_found_by_the_stems_of_their_words(opened: Open) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -180,6 +181,7 @@ def test_an_encoder_that_fails_while_running_leaves_the_cautious_notice_and_what
 def test_without_trained_weights_the_words_alone_decide_and_every_reply_says_so(
     assistant: Assistant, tmp_path: Path
 ) -> None:
+    shutil.copy(assistant.settings.models / "reader.safetensors", tmp_path)
     wordy = Assistant.open(assistant.settings.model_copy(update={"models": tmp_path}))
     try:
         for message, outcome in (("I fainted just now", "referred"), ("How do I do heel kicks?", "answered")):

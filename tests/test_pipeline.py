@@ -73,6 +73,7 @@ def test_an_emergency_is_referred_without_coaching_and_stays_so(assistant: Assis
 def test_the_emergency_number_is_a_setting(assistant: Assistant) -> None:
     elsewhere = Assistant(
         assistant.index,
+        assistant.reader,
         assistant.rules,
         assistant.classifier,
         assistant.settings.model_copy(update={"emergency_number": "144"}),
