@@ -21,7 +21,7 @@ STEPS_AT_MOST = 210
 SAME = 0.7
 """The share of a passage's words from which it says nothing that the answer does not say already."""
 CLOSE = 1.0
-"""How near the best passages of two articles must be, in logits, for Spotter to ask which is meant."""
+"""How near two passages' scores must be, in logits, to count as alike."""
 NEAR = 3.0
 """How unlikely it may be, in logits, that a question is covered for its nearest passage to be named."""
 SMALL_TALK = 0.5
@@ -62,7 +62,11 @@ class Draft:
 
 
 def compose(question: Question, found: Retrieved, index: Index, triage: Triage) -> Draft:
-    """The claims that answer the question, each with its citations; `triage` adds the article's consult lines."""
+    """The claims that answer the question, each with its citations.
+
+    A message that reports a sign is answered with the article's own consult lines alone: what else it asks is read
+    apart from the sign, so that nothing coaches the reader through it.
+    """
     symptom = triage.level == "consult" and any(reason.turn == question.turn for reason in triage.reasons)
     urgent = triage.urgency == "today"
     if not symptom and (draft := _no_question(question, found)):
@@ -85,8 +89,10 @@ def compose(question: Question, found: Retrieved, index: Index, triage: Triage) 
         advice = _consult(found.hits, index, stem) if symptom and found.example.kind == "consult" else []
         nearest = found.hits[0].passage if max(found.covered.values()) >= -NEAR else None
         return _lines(advice, index) if advice else Draft("not_covered", missing=missing, nearest=nearest)
+    if symptom:
+        return _lines(_consult(found.hits, index, stem), index)
     rivals = [one for one in others if not question.articles and best[one] >= best[stem] - CLOSE]
-    if rivals and not symptom:
+    if rivals:
         return Draft("clarify", candidates=(stem, *rivals))
     stems = [one for one in best if one == stem or (one in question.articles and found.covered[one] >= 0)]
     if section and len(stems) == 1:
@@ -108,6 +114,21 @@ def together(whole: Draft, parts: Sequence[Draft]) -> Draft:
     claims = tuple(dict.fromkeys(claim for draft in answered for claim in draft.claims))
     layout = answered[0].layout if len(answered) == 1 else "list" if len(claims) > 2 else "lines"
     return replace(answered[0], claims=claims, layout=layout, missing=" or ".join(dict.fromkeys(missing)))
+
+
+def closest(found: Retrieved) -> Retrieved:
+    """Only the passages about as close as the closest: next to a sign, what is doubtful stays out."""
+    hits = tuple(hit for hit in found.hits if hit.score >= found.hits[0].score - CLOSE)
+    return replace(found, hits=hits, whole=0.0)
+
+
+def beside(advice: Draft, parts: Sequence[Draft]) -> Draft:
+    """The advice on a sign, and after it what else was asked and is covered."""
+    answered = [draft for draft in parts if draft.outcome == "answered"]
+    if not answered:
+        return advice
+    claims = dict.fromkeys(claim for draft in [advice, *answered] for claim in draft.claims)
+    return replace(answered[0], claims=tuple(claims), layout="lines")
 
 
 def _lines(passages: Sequence[Passage], index: Index) -> Draft:

@@ -148,6 +148,27 @@ def _parts(focus: str) -> list[str]:
     return [part.strip(" ,") for sentence in sentences for part in JOINED.split(sentence) if part.strip(" ,?.!")]
 
 
+def apart(question: Question, quotes: Sequence[str], library: Library) -> tuple[Question, ...]:
+    """What is asked besides the signs that are quoted: the clauses that ask, name none of them, and not how to go on.
+
+    What leans on a sign ("do I just push through?", "what am I doing wrong?") is not asked apart from it.
+    """
+    signs = {word for quote in quotes for word in content_words(quote)}
+    names = name_pattern(tuple(name for article in library.articles for name in article.names))
+    clauses = [clause.strip() for clause in CLAUSE.split(question.message) if ASKING.search(clause.strip())]
+    own = [clause for clause in clauses if set(content_words(names.sub(" ", clause))) - LEANING - signs]
+    own = [clause for clause in own if signs.isdisjoint(content_words(clause))]
+    return tuple(replace(question, text=clause, focus=clause, context="", parts=()) for clause in own)
+
+
+CLAUSE = re.compile(
+    r"(?<=[.?!…;:,\n])\s+|\s+(?:but|and|so)\s+(?=(?:how|what|which|when|where|why|can|should|do|is|are)\b)"
+)
+_LEANING = """bad better carry cause causing continue doing dangerous exercise exercising fine fix going gone happen
+    happening hurt hurting hurts injured injury keep matter normal ok okay pain push pushing rest resting risk risky
+    safe serious should stop stopping through train training wait worry worse wrong"""
+LEANING = frozenset(_LEANING.split())
+"""Words of a clause that asks about the sign itself."""
 JOINED = re.compile(
     r"[\s,]+(?:and|also|plus)\s+(?=(?:how|what|which|when|where|why|who|can|should|does|do|is|are)\b)", re.IGNORECASE
 )

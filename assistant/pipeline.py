@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from assistant import respond, safety
-from assistant.answer import Draft, compose, together
+from assistant.answer import Draft, beside, closest, compose, together
 from assistant.classifier import Classifier, load_classifier
-from assistant.condense import Question, Speller, condense
+from assistant.condense import Question, Speller, apart, condense
 from assistant.encoder import encoder_id
 from assistant.index import Index, Progress, open_index
 from assistant.kinds import load_kinds
@@ -88,10 +88,12 @@ class Assistant:
             asked = condense(turns, self.index.library, self.speller)
             found = retrieve(asked, self.index, self.reader)
             draft = compose(asked, found, self.index, triage)
-            if asked.parts:
-                read = [(part, retrieve(part, self.index, self.reader)) for part in asked.parts]
-                parts = [compose(part, hits, self.index, triage) for part, hits in read]
-                draft = together(draft, parts)
+            signs = [self.speller.fold(reason.quote) for reason in triage.reasons if reason.turn == asked.turn]
+            parts = apart(asked, signs, self.index.library) if signs else asked.parts
+            if parts and triage.urgency != "today":
+                read = [(part, retrieve(part, self.index, self.reader)) for part in parts]
+                drafts = [compose(part, closest(hits) if signs else hits, self.index, Triage()) for part, hits in read]
+                draft = beside(draft, drafts) if signs else together(draft, drafts)
             claims = verify(draft.claims, self.index.library)
             reply = replace(self._respond(asked, draft, claims, triage, notes), hits=found.hits, draft=draft.claims)
         return replace(reply, seconds=round(time.perf_counter() - begun, 4))

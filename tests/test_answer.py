@@ -187,3 +187,29 @@ def test_of_two_questions_the_one_that_is_covered_is_answered_and_the_other_name
     both = together(missing, [covered, Draft("answered", (other, claim))])
     assert (both.outcome, both.claims, both.missing) == ("answered", (claim, other), "")
     assert together(missing, [missing, missing]) == missing
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "something in my knee stabs me each time I pull my foot up behind me, do I just push through",
+        "my ankle gives way when I land, what am I doing wrong",
+        "sharp pain in my hamstring on every kick, should I kick higher or softer?",
+        "shin pain. keep going?",
+        "my knee is sore, can I still do heel kicks?",
+    ],
+)
+def test_nothing_coaches_the_reader_through_a_sign(held_out: Assistant, message: str) -> None:
+    reply = held_out.reply(message)
+    assert reply.claims
+    assert {c.section for claim in reply.claims for c in claim.citations} == {"When to Consult a Professional"}
+
+
+def test_what_is_asked_apart_from_a_sign_comes_after_the_consult_lines(held_out: Assistant) -> None:
+    reply = held_out.reply("knee got sore after yesterday, which version is gentler?")
+    sections = [claim.citations[0].section for claim in reply.claims]
+    assert sections[0] == "When to Consult a Professional"
+    assert [labels(Draft("answered", reply.claims))[-1], sections[-1]] == [
+        "Marching Heel Kicks",
+        "Variations and Progressions",
+    ]
