@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
 
 FILE = "safety.safetensors"
-THRESHOLDS = (0.0, 0.4, 0.5, 0.3)
+THRESHOLDS = (0.0, 0.4, 0.5, 0.22)
 """The chance of at least each urgency from which it is given; chosen on the dev halves of evals/cases."""
 KEPT = 512
 """How many messages' estimates are remembered, by the hash of their text, since every turn screens the earlier ones."""
