@@ -1,4 +1,4 @@
-"""The command line: ask, chat, index, doctor and batch."""
+"""The command line: ask, chat, index, doctor, train and batch."""
 
 import json
 import logging

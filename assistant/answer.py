@@ -20,6 +20,8 @@ STEPS_AT_MOST = 210
 """How many words that may have."""
 SAME = 0.7
 """The share of a passage's words from which it says nothing that the answer does not say already."""
+MOST = 0.7
+"""The share of a list from which all of it is given."""
 CLOSE = 1.0
 """How near two passages' scores must be, in logits, to count as alike."""
 NEAR = 3.0
@@ -100,9 +102,7 @@ def compose(question: Question, found: Retrieved, index: Index, triage: Triage) 
     else:
         hits = [hit for hit in found.hits if hit.passage.article in stems]
     claims, layout = _choose(hits, index)
-    return Draft(
-        "answered", tuple(claims), layout, kind=index.section_kinds[index.passages.index(found.hits[0].passage)]
-    )
+    return Draft("answered", tuple(claims), layout, kind=index.section_kinds[index.passages.index(hits[0].passage)])
 
 
 def together(whole: Draft, parts: Sequence[Draft]) -> Draft:
@@ -159,7 +159,10 @@ def _choose(hits: Sequence[Hit], index: Index) -> tuple[list[Claim], Layout]:
     too long, its items are cut to their first sentences before any is left out.
     """
     likely = [hits[0], *(hit for hit in hits[1:] if hit.score >= LIKELY)]
-    lists = Counter((hit.passage.article, hit.passage.group) for hit in likely if hit.passage.group)
+    lists = _lists(likely)
+    nearly = {key for key, count in _lists(hits).items() if key[1] and MOST * count <= lists[key] < count}
+    likely = [hit for hit in hits if hit in likely or (hit.passage.article, hit.passage.group) in nearly]
+    lists = _lists(likely)
     steps = sum(hit.passage.kind == "step" for hit in likely) >= 3
     claims = {hit.passage: claim_of(hit.passage, index) for hit in likely}
     if _count(claims.values()) > WORDS_AT_MOST and not steps:
@@ -170,11 +173,10 @@ def _choose(hits: Sequence[Hit], index: Index) -> tuple[list[Claim], Layout]:
     words = 0
     for passage, claim in claims.items():
         stems, length = set(tokenize(claim.text)), len(claim.text.split())
-        beside = passage.group and any((passage.article, passage.group) == key[:2] for key in chosen)
+        listed = passage.group and any((passage.article, passage.group) == key[:2] for key in chosen)
         most = STEPS_AT_MOST if steps and passage.kind == "step" else WORDS_AT_MOST
-        repeats = (
-            len(stems & said.get(passage.article, set())) >= SAME * len(stems) and not beside
-        )  # a list's items say other things in like words
+        # the items of one list are worded alike and say other things
+        repeats = not listed and len(stems & said.get(passage.article, set())) >= SAME * len(stems)
         if chosen and (repeats or words + length > most):
             continue
         key = (passage.article, passage.group, 0 if passage.group else passage.start)
@@ -186,6 +188,11 @@ def _choose(hits: Sequence[Hit], index: Index) -> tuple[list[Claim], Layout]:
     if steps and all(passage.kind == "step" for passage in ordered):
         layout = "steps"
     return _with_leads(ordered, claims, index), layout
+
+
+def _lists(hits: Sequence[Hit]) -> Counter[tuple[str, int]]:
+    """How many of the passages each list or table has."""
+    return Counter((hit.passage.article, hit.passage.group) for hit in hits if hit.passage.group)
 
 
 def _section(index: Index, stem: str, kind: str, hits: Sequence[Hit]) -> list[Passage]:
@@ -217,9 +224,14 @@ def not_covered(question: Question, index: Index) -> str | None:
         if not any(_says(text, word) for text in texts for word in [term[0], *alike]):
             return term[0].lower()
     named_here = asked != question.focus
+    if named_here and not COMPARING.search(asked):
+        return None
     for other in index.kinds.exercises.finditer(asked):
-        if not any(_says(text, other[1]) for text in texts) and (not named_here or COMPARING.search(asked)):
+        if not any(_says(text, other[1]) for text in texts):
             return other[0].lower()
+    for other in index.kinds.longer_names.finditer(asked):
+        if not any(_says(text, other[2]) for text in texts):
+            return other[1].lower()
     return None
 
 

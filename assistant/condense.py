@@ -54,6 +54,8 @@ class Speller:
             self._symspell.create_dictionary_entry(word, self.COMMON - rank)
         for word, count in own.items():
             self._symspell.create_dictionary_entry(word, self.COMMON * (count + 1))
+        for rank, word in enumerate(QUESTION_WORDS):
+            self._symspell.create_dictionary_entry(word, self.COMMON**2 * (len(QUESTION_WORDS) - rank))
 
     def fold(self, text: str) -> str:
         """The text with each unknown word replaced by the closest known one, the library's own first."""
@@ -63,10 +65,14 @@ class Speller:
         from symspellpy import Verbosity
 
         stem = re.split("['’]", word)[0]
-        if len(word) < 4 or stem in self._known or stem.removesuffix("s") in self._known:
+        if len(word) < 3 or stem in self._known or stem.removesuffix("s") in self._known:
             return word
         found = self._symspell.lookup(word, Verbosity.CLOSEST, max_edit_distance=1 if len(word) <= 4 else 2)
-        return str(found[0].term) if found else word
+        return str(found[0].term) if found and (len(word) > 3 or found[0].term in QUESTION_WORDS) else word
+
+
+QUESTION_WORDS = ("how", "what", "when", "where", "which", "who", "why")
+"""What a misspelling stands for before anything else that is as close, the first before the next."""
 
 
 def words_of(text: str) -> list[str]:
@@ -161,6 +167,12 @@ def apart(question: Question, quotes: Sequence[str], library: Library) -> tuple[
     return tuple(replace(question, text=clause, focus=clause, context="", parts=()) for clause in own)
 
 
+GO_ON = re.compile(
+    r"\b(?:push(?:ing)? (?:on|through)|(?:keep|carry|go|going|carrying) (?:going|on|training)|"
+    r"(?:work|train|run) through|continue|ignore it)\b",
+    re.IGNORECASE,
+)
+"""Asks whether to go on in spite of something."""
 CLAUSE = re.compile(
     r"(?<=[.?!…;:,\n])\s+|\s+(?:but|and|so)\s+(?=(?:how|what|which|when|where|why|can|should|do|is|are)\b)"
 )

@@ -117,10 +117,9 @@ class InnerLayers:
         """Each text's windows, in one encoder pass for up to `batch` windows."""
         import torch
 
-        readable = [re.sub("[\ud800-\udfff]", "\ufffd", text) for text in texts]
         with self._lock:
             pieces = self._tokenizer(
-                readable, truncation=True, max_length=WINDOW, stride=32, return_overflowing_tokens=True,
+                _readable(texts), truncation=True, max_length=WINDOW, stride=32, return_overflowing_tokens=True,
                 return_offsets_mapping=True, return_special_tokens_mask=True,
             )  # fmt: skip
         order = sorted(range(len(pieces["input_ids"])), key=lambda i: len(pieces["input_ids"][i]))
@@ -166,9 +165,8 @@ class TunedLayers:
         """The same as the layers see them that are never trained, without gradients."""
         import torch
 
-        readable = [re.sub("[\ud800-\udfff]", "\ufffd", text) for text in texts]
         with self._lock:
-            pieces = self._tokenizer(readable, truncation=True, max_length=WINDOW)["input_ids"]
+            pieces = self._tokenizer(_readable(texts), truncation=True, max_length=WINDOW)["input_ids"]
         with torch.no_grad():
             embedded = [self._embeddings(torch.tensor([one]))[0] for one in pieces]
             return _through(self._lower, embedded)
@@ -176,6 +174,11 @@ class TunedLayers:
     def upper_of(self, lower: "Sequence[torch.Tensor]") -> "list[torch.Tensor]":
         """What the trained layers make of `lower`'s result."""
         return _through(self.upper, lower)
+
+
+def _readable(texts: Sequence[str]) -> list[str]:
+    """The texts without halves of characters, which no tokenizer takes."""
+    return [re.sub("[\ud800-\udfff]", "\ufffd", text) for text in texts]
 
 
 def _through(layers: Iterable[Any], texts: "Sequence[torch.Tensor]") -> "list[torch.Tensor]":

@@ -17,7 +17,7 @@ import numpy as np
 
 from assistant.encoder import all_cores, encoder_id, load_encoder
 from assistant.kinds import Kinds
-from assistant.knowledge import Library, name_pattern
+from assistant.knowledge import Article, Library, name_pattern
 from assistant.types import Passage, SpotterError
 
 if TYPE_CHECKING:
@@ -95,7 +95,9 @@ class Index:
             raise ValueError(f"the articles hold {len(self.passages)} passages, the store {collection.count()}")
         stored = collection.get(include=["documents", "metadatas"])
         texts = zip(stored["ids"], stored["documents"] or [], stored["metadatas"] or [], strict=True)
-        expected = {str(i): (search_text(self.library, p), p.article) for i, p in enumerate(self.passages)}
+        expected = {
+            str(i): (search_text(self.library.by_stem[p.article], p), p.article) for i, p in enumerate(self.passages)
+        }
         if {i: (text, (metadata or {}).get("article")) for i, text, metadata in texts} != expected:
             raise ValueError("the store holds other texts than the articles")
         sample = collection.get(ids=list(expected)[:: max(1, len(expected) // 8)], include=["embeddings"])
@@ -159,7 +161,7 @@ def _build(library: Library, kinds: Kinds, encoder: "Embeddings", folder: Path, 
     from langchain_core.documents import Document
 
     folder.mkdir(parents=True)
-    texts = [search_text(library, passage) for passage in library.passages]
+    texts = [search_text(library.by_stem[passage.article], passage) for passage in library.passages]
     documents = [
         Document(text, id=str(i), metadata={"article": passage.article})
         for i, (text, passage) in enumerate(zip(texts, library.passages, strict=True))
@@ -245,11 +247,14 @@ def bare(text: str) -> str:
     return " ".join(re.sub(r"\bthis exercise\b", "", text).split()) or text
 
 
-def search_text(library: Library, passage: Passage) -> str:
-    """What is encoded for a passage: its section, the items above it and its text, the exercise's name made generic."""
-    article = library.by_stem[passage.article]
-    context = passage.label if passage.kind == "faq" else passage.section[-1]
-    return generic(". ".join([context, *passage.parents, passage.text]), article.names)
+def heading_of(passage: Passage) -> str:
+    """What a passage stands under: its question in an FAQ, else its section's name."""
+    return passage.label if passage.kind == "faq" else passage.section[-1]
+
+
+def search_text(article: Article, passage: Passage) -> str:
+    """What is encoded for a passage: its heading, the items above it and its text, the exercise's name made generic."""
+    return generic(". ".join([heading_of(passage), *passage.parents, passage.text]), article.names)
 
 
 def tokenize(text: str) -> list[str]:

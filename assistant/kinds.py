@@ -42,6 +42,8 @@ class Kinds:
     """Names that an article must say itself to cover a question about them."""
     exercises: re.Pattern[str]
     """Names of well-known exercises, in the singular."""
+    longer_names: re.Pattern[str]
+    """What reads like the name of an exercise, however little known: the name, and the word it ends in."""
     synonyms: tuple[tuple[re.Pattern[str], str], ...]
     """For each group of words that mean the same: its pattern, and its words."""
     vocabulary: frozenset[str]
@@ -77,13 +79,17 @@ class _Names(_Strict):
     names: list[str]
 
 
+class _Exercises(_Names):
+    heads: list[str] = []
+
+
 class _Synonyms(_Strict):
     groups: list[list[str]]
 
 
 class _TopicsFile(_Strict):
     topic: dict[str, _Topic]
-    exercises: _Names
+    exercises: _Exercises
     terms: _Names
     synonyms: _Synonyms
 
@@ -112,9 +118,20 @@ def load_kinds(folder: Path) -> Kinds:
         tuple(Topic(t.name, _pattern(t.asks), _pattern(t.says or t.asks)) for t in topics.topic.values()),
         _pattern(topics.terms.names),
         _pattern(topics.exercises.names, ending="(?:s|es|ing|ning|ting)?"),
+        _longer_names(topics.exercises.heads),
         tuple((_pattern(group), " ".join(group)) for group in groups),
         frozenset(word for text in said for word in re.findall(r"[a-z]+", text.lower())),
     )
+
+
+def _longer_names(heads: list[str]) -> re.Pattern[str]:
+    """Matches one to four words and the head they lead to (both groups), where a noun stands: "the spider curl"."""
+    no_name = (
+        "the|an?|my|your|his|her|our|their|this|that|these|those|its?|i|you|we|they|me|he|she|and|or|of|in|on|to|for"
+    )
+    word = rf"(?!(?:{no_name}|with|how|so|much)\b)[\w-]+[\s-]+"
+    before = r"\b(?:the|an?|of|do|doing|does|for|by|in|put)\s+"
+    return re.compile(rf"{before}((?:{word}){{1,4}}?{_pattern(heads, ending='s?').pattern})", re.IGNORECASE)
 
 
 def _pattern(wordings: list[str], ending: str = "") -> re.Pattern[str]:

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 from assistant import respond, safety
 from assistant.answer import Draft, beside, closest, compose, together
 from assistant.classifier import Classifier, load_classifier
-from assistant.condense import Question, Speller, apart, condense
+from assistant.condense import GO_ON, Question, Speller, apart, condense
 from assistant.encoder import encoder_id
 from assistant.index import Index, Progress, open_index
 from assistant.kinds import load_kinds
 from assistant.knowledge import read_library
 from assistant.language import foreign
-from assistant.retrieve import retrieve
+from assistant.retrieve import Retrieved, retrieve
 from assistant.rules import Rules, load_rules
 from assistant.settings import Settings
-from assistant.types import Citation, Claim, Notice, Outcome, Reply, SpotterError, Triage, Turn
+from assistant.types import Citation, Claim, Notice, Outcome, Passage, Reply, SpotterError, Triage, Turn
 from assistant.verify import verify
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ class Assistant:
         self.classifier = classifier
         self.settings = settings
         self.speller = Speller(index.library, index.kinds)
+        self.without: frozenset[Passage] = frozenset()
+        """Passages that no answer may use: evals hold out the answer keys by it."""
 
     @classmethod
     def open(cls, settings: Settings, *, hold_out_faq: bool = False, progress: Progress | None = None) -> "Assistant":
@@ -86,14 +88,8 @@ class Assistant:
             reply = self._reply("not_covered", body, triage, question, notes)
         else:
             asked = condense(turns, self.index.library, self.speller)
-            found = retrieve(asked, self.index, self.reader)
-            draft = compose(asked, found, self.index, triage)
-            signs = [self.speller.fold(reason.quote) for reason in triage.reasons if reason.turn == asked.turn]
-            parts = apart(asked, signs, self.index.library) if signs else asked.parts
-            if parts and triage.urgency != "today":
-                read = [(part, retrieve(part, self.index, self.reader)) for part in parts]
-                drafts = [compose(part, closest(hits) if signs else hits, self.index, Triage()) for part, hits in read]
-                draft = beside(draft, drafts) if signs else together(draft, drafts)
+            found = self._retrieve(asked)
+            draft = self._draft(asked, found, triage)
             claims = verify(draft.claims, self.index.library)
             reply = replace(self._respond(asked, draft, claims, triage, notes), hits=found.hits, draft=draft.claims)
         return replace(reply, seconds=round(time.perf_counter() - begun, 4))
@@ -116,6 +112,26 @@ class Assistant:
     def close(self) -> None:
         """Lets go of the index's files."""
         self.index.close()
+
+    def _retrieve(self, asked: Question) -> Retrieved:
+        return retrieve(asked, self.index, self.reader, self.without)
+
+    def _draft(self, asked: Question, found: Retrieved, triage: Triage) -> Draft:
+        """What answers the message as a whole, with what answers its parts; next to a sign only what is safe there."""
+        rules = {reason: self.rules.rules.get(reason.rule) for reason in triage.reasons if reason.turn == asked.turn}
+        signs = {reason: rule for reason, rule in rules.items() if rule is None or rule.kind != "question"}
+        draft = compose(asked, found, self.index, replace(triage, reasons=tuple(signs)))
+        if triage.urgency == "today":
+            return draft
+        quotes = [self.speller.fold(reason.quote) for reason in signs]
+        parts = apart(asked, quotes, self.index.library) if signs else asked.parts
+        read = [(part, self._retrieve(part)) for part in parts]
+        if not signs:
+            drafts = [compose(part, hits, self.index, Triage()) for part, hits in read]
+            return together(draft, drafts) if drafts else draft
+        if all(rule and rule.mendable for rule in signs.values()) and not GO_ON.search(asked.message):
+            read.append((asked, found))
+        return beside(draft, [compose(part, closest(hits), self.index, Triage()) for part, hits in read])
 
     def _respond(self, asked: Question, draft: Draft, claims: tuple[Claim, ...], triage: Triage, notes: Notes) -> Reply:
         if draft.outcome == "answered" and not claims:

@@ -25,7 +25,7 @@ from torch.nn import functional
 
 from assistant.condense import Question
 from assistant.encoder import TunedLayers, all_cores
-from assistant.index import generic, tokenize
+from assistant.index import generic, heading_of, search_text, tokenize
 from assistant.knowledge import Article
 from assistant.types import Passage, PassageKind, SpotterError
 
@@ -37,6 +37,8 @@ SIZE = 128
 """How many numbers tell what a word piece means where it stands."""
 KEPT = 64
 """How many articles stay in memory, the latest used."""
+TERSE = 5
+"""Shorter questions count as having so many words: that one is short says no more of whether it is covered."""
 KINDS: tuple[PassageKind, ...] = get_args(PassageKind)
 
 
@@ -70,13 +72,7 @@ def page_texts(article: Article) -> tuple[tuple[Passage, ...], list[str], list[s
     """The passages that can answer, what is encoded for each, and the heading of each."""
     passages = tuple(passage for passage in article.passages if passage.kind not in ("header", "byline"))
     headings = [generic(heading_of(passage), article.names) for passage in passages]
-    texts = [generic(". ".join([heading_of(p), *p.parents, p.text]), article.names) for p in passages]
-    return passages, texts, headings
-
-
-def heading_of(passage: Passage) -> str:
-    """What a passage stands under: its question in an FAQ, else its section's name."""
-    return passage.label if passage.kind == "faq" else passage.section[-1]
+    return passages, [search_text(article, passage) for passage in passages], headings
 
 
 def make_page(article: Article, pieces: Sequence[torch.Tensor], headings: Sequence[torch.Tensor]) -> Page:
@@ -185,7 +181,7 @@ class Network(nn.Module):
 def signals(scores: np.ndarray, shared: torch.Tensor, text: str) -> np.ndarray:
     """What tells whether a question is answered at all, from its scores, shared words and text; shape (4,)."""
     best, second = np.sort(np.append(scores, scores.min()))[:-3:-1]
-    return np.array([best, second, float(shared[:, 0].max()), math.log(len(text.split()) + 1)])
+    return np.array([best, second, float(shared[:, 0].max()), math.log(max(len(text.split()), TERSE) + 1)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The articles that a question is about, and their passages as the reader ranks them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ import numpy as np
 from assistant.condense import Question
 from assistant.index import Index, bare, generic
 from assistant.kinds import Example
-from assistant.types import Hit
+from assistant.types import Hit, Passage
 
 if TYPE_CHECKING:
     from assistant.reader import Reader
@@ -41,15 +41,20 @@ class Retrieved:
     """Its cosine."""
 
 
-def retrieve(question: Question, index: Index, reader: "Reader") -> Retrieved:
-    """Reads the articles that the question names, or else those that dense and BM25 search find closest."""
+def retrieve(
+    question: Question, index: Index, reader: "Reader", without: Collection[Passage] = frozenset()
+) -> Retrieved:
+    """Reads the articles that the question names, or else those that dense and BM25 search find closest.
+
+    The passages `without` which it is to be answered are left out.
+    """
     names = tuple(name for article in index.library.articles for name in article.names)
     cosines = index.example_vectors @ index.embed([bare(generic(question.focus, names))])[0]
     closest = int(cosines.argmax())
     stems = question.articles[:ARTICLES] or _closest_articles(generic(question.text, names), index)
     read = dict(zip(stems, reader.read(question, [index.library.by_stem[stem] for stem in stems]), strict=True))
     pairs = (pair for reading in read.values() for pair in zip(reading.page.passages, reading.scores, strict=True))
-    hits = [Hit(passage, float(score)) for passage, score in pairs]
+    hits = [Hit(passage, float(score)) for passage, score in pairs if passage not in without]
     hits.sort(key=lambda hit: (-hit.score, hit.passage.article, hit.passage.start))
     covered = {stem: reading.covered for stem, reading in read.items()}
     return Retrieved(

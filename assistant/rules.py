@@ -61,6 +61,7 @@ class Rule(_Reviewed):
     advice: str = Field(min_length=1)
     source: str = Field(min_length=1)
     corrected_to: tuple[str, ...] = ()
+    mendable: bool = False
 
     @model_validator(mode="after")
     def _urgency_fits(self) -> Self:

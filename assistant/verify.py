@@ -22,13 +22,15 @@ def verify(claims: Iterable[Claim], library: Library) -> tuple[Claim, ...]:
 
 
 def supported(claim: Claim, library: Library) -> bool:
-    """Whether every citation is true and the claim has no word that they lack."""
+    """Whether every citation is true, and the claim has no word that they lack and lacks none that the first has."""
     for citation in claim.citations:
         article = library.by_stem.get(citation.article)
         if article is None or article.text[citation.start : citation.end] != citation.quote:
             return False
-    said = {word for citation in claim.citations for word in _words(plain(citation.quote))}
-    return bool(claim.citations) and bool(claim.text.strip()) and set(_words(claim.text)) <= said
+    if not claim.citations or not claim.text.strip():
+        return False
+    first, *others = [set(_words(plain(citation.quote))) for citation in claim.citations]
+    return first <= set(_words(claim.text)) <= first.union(*others)
 
 
 def _words(text: str) -> list[str]:

@@ -84,3 +84,16 @@ def test_only_the_users_messages_are_read(library: Library, speller: Speller) ->
 )
 def test_several_questions_of_one_message_are_told_apart(asked, message: str, parts: list[str]) -> None:  # type: ignore[no-untyped-def]
     assert [part.focus for part in asked(message).parts] == parts
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("wich arm goes foward", "which arm goes forward"),
+        ("woh is it for", "who is it for"),
+        ("hwo do i do it", "how do i do it"),
+        ("my abs and the hiit", "my abs and the hiit"),
+    ],
+)
+def test_a_misspelt_question_word_stays_one(typed: str, meant: str, speller: Speller) -> None:
+    assert speller.fold(typed) == meant

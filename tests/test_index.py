@@ -277,7 +277,7 @@ def test_an_index_of_other_passages_is_not_opened(opened: Open, few_kinds: Kinds
 
 def test_the_exercise_reads_generic_in_what_is_encoded() -> None:
     planks = library(PLANK)
-    assert search_text(planks, planks.passages[0]) == "How to do a this exercise. Rest on the forearms."
+    assert search_text(planks.articles[0], planks.passages[0]) == "How to do a this exercise. Rest on the forearms."
     assert generic("Are planks hard?", ("Plank",)) == "Are this exercise hard?"
     assert bare("muscles in this exercise") == "muscles in"
     assert tokenize("The hips are lifted") == ["hip", "lift"]

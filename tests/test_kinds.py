@@ -32,6 +32,21 @@ def test_an_exercise_is_found_in_any_spelling_of_its_name(text: str, kinds: Kind
     assert kinds.exercises.search(f"how do I do {text}?")
 
 
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("what does the lying rear delt raise work?", "lying rear delt raise"),
+        ("sets and reps for spider curls", "spider curls"),
+        ("how do I raise my knees?", None),
+        ("is there a press in this?", None),
+        ("do I curl up in the end", None),
+    ],
+)
+def test_a_longer_name_is_found_where_a_noun_stands(text: str, name: str | None, kinds: Kinds) -> None:
+    found = kinds.longer_names.search(text)
+    assert (found and found[1]) == name
+
+
 def test_words_of_the_same_meaning_are_brought_along(kinds: Kinds) -> None:
     assert "gluteus" in kinds.same_as("what does my bum do?").split()
     assert kinds.same_as("nothing of the kind") == ""

@@ -26,10 +26,19 @@ def test_a_claim_in_the_articles_words_is_supported() -> None:
         Claim("Hold 20 to 30 seconds.", (cited("Hold **20 to 30** seconds.", shift=1),)),
         Claim("Hold 20 to 30 seconds.", (cited("Hold **20 to 30** seconds.", article="squat"),)),
         Claim("Hold your breath, always.", (cited("Never hold your breath."),)),
+        Claim("Hold your breath.", (cited("Never hold your breath."),)),
         Claim("Hold 20 to 30 seconds.", ()),
         Claim(" ", (cited("Never hold your breath."),)),
     ],
-    ids=["another number", "a shifted span", "another article", "an added word", "no citation", "nothing said"],
+    ids=[
+        "another number",
+        "a shifted span",
+        "another article",
+        "an added word",
+        "a dropped word",
+        "no citation",
+        "nothing said",
+    ],
 )
 def test_a_claim_that_its_citation_does_not_say_is_dropped_and_logged(
     claim: Claim, caplog: pytest.LogCaptureFixture
