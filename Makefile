@@ -12,7 +12,7 @@ test: install
 	$(BIN)/python -m pytest
 
 evals: install
-	$(BIN)/python -m evals faq answer safety
+	$(BIN)/python -m evals --gate
 
 lint: install
 	$(BIN)/ruff check .

@@ -1,12 +1,15 @@
 """Abstain: are a thousand questions about exercises that no article treats declined?"""
 
 import json
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from assistant.pipeline import Assistant
 from assistant.settings import ROOT, Settings
+from evals import scorers
+from evals.cases import each
+from evals.figures import Figure, Row, share
 
 NAMES = ROOT.parent / "shared" / "data" / "free_exercise_db" / "exercises.json"
 """Names of 873 exercises (public domain); measured where they are at hand."""
@@ -35,19 +38,36 @@ FRAMES = (
 )
 
 
-def run(settings: Settings) -> dict[str, Any]:
+CATEGORY = "frame"
+
+
+def run(settings: Settings, limit: int | None = None) -> dict[str, list[Row]]:
     """The outcome of each question; one frame and one name drawn at random, with a fixed seed."""
     if not NAMES.is_file():
         return {}
     names = [exercise["name"].lower() for exercise in json.loads(NAMES.read_text(encoding="utf-8"))]
     rng = np.random.default_rng(0)
+    drawn = [(FRAMES[rng.integers(len(FRAMES))], names[rng.integers(len(names))]) for _ in range(COUNT)]
     assistant = Assistant.open(settings, hold_out_faq=True)
     rows = []
     try:
-        for number in range(COUNT):
-            question = FRAMES[rng.integers(len(FRAMES))].format(names[rng.integers(len(names))])
-            reply = assistant.reply(question)
-            rows.append({"id": f"other-{number:04}", "question": question, "outcome": reply.outcome})
+        for number, (frame, name) in enumerate(each(drawn, "other exercises", limit)):
+            reply = assistant.reply(frame.format(name))
+            detail = {"turns": [frame.format(name)], "reply": reply.text}
+            rows.append(
+                {
+                    "id": f"other-{number:04}",
+                    "frame": frame,
+                    "outcome": reply.outcome,
+                    "right": float(scorers.declined(reply)),
+                    "detail": detail,
+                }
+            )
     finally:
         assistant.close()
     return {"other exercises": rows}
+
+
+def figures(rows: Sequence[Row]) -> dict[str, Figure]:
+    """What a set's rows come to."""
+    return {"declined": share(row["right"] for row in rows)}

@@ -3,9 +3,8 @@
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from assistant.condense import Speller, condense
+from assistant.condense import Question, Speller, condense
 from assistant.encoder import encoder_id, load_encoder
 from assistant.kinds import Kinds, load_kinds
 from assistant.knowledge import Article, Library
@@ -14,39 +13,70 @@ from assistant.settings import Settings
 from assistant.train_reader import Labelled, held_out, load_labelled
 from assistant.types import Turn
 from evals import scorers
+from evals.cases import each
+from evals.figures import Figure, Row, mean, share
+
+CATEGORY = "style"
 
 
-def run(settings: Settings) -> dict[str, Any]:
+def run(settings: Settings, limit: int | None = None) -> dict[str, list[Row]]:
     """For every answerable question of the articles that are held out of training, where its lines are ranked."""
     kinds = load_kinds(settings.questions)
-    rows = []
+    rows: list[Row] = []
     with tempfile.TemporaryDirectory() as cache:
         name = encoder_id(settings.encoder)
         reader = load_reader(settings.models, load_encoder(settings.encoder), name, Path(cache))
-        for path in held_out(sorted((settings.questions / "articles").glob("*.jsonl"))):
+        for path in each(held_out(sorted((settings.questions / "articles").glob("*.jsonl"))), "articles"):
             rows += _ranked(*load_labelled(path, kinds.exercises), kinds, reader)
-    return {"articles": rows}
+            if limit and len(rows) >= limit:
+                break
+    return {"held-out articles": rows[:limit]}
 
 
-def _ranked(article: Article, questions: Sequence[Labelled], kinds: Kinds, reader: Reader) -> list[dict[str, Any]]:
+def figures(rows: Sequence[Row]) -> dict[str, Figure]:
+    """What a set's rows come to."""
+    return {
+        "every fact in top 5": share(row["right"] for row in rows),
+        "recall@5": mean(row["recall_5"] for row in rows),
+        "recall@8": mean(row["recall_8"] for row in rows),
+        "MRR": mean(row["reciprocal_rank"] for row in rows),
+    }
+
+
+def _ranked(article: Article, questions: Sequence[Labelled], kinds: Kinds, reader: Reader) -> list[Row]:
     library = Library((article,))
     speller = Speller(library, kinds)
-    place = {passage: number for number, passage in enumerate(article.passages)}
     rows = []
     for one in questions:
         if one.needs:
-            question = condense([Turn("user", text) for text in one.turns], library, speller)
-            reading = reader.read(question, [article])[0]
-            ranking = [place[reading.page.passages[i]] for i in (-reading.scores).argsort(kind="stable")]
-            recall_5 = scorers.recall_at(5, one.needs, ranking)
+            turns = [Turn("user", text) for text in one.turns]
+            places = ranking(condense(turns, library, speller), article, reader)
+            recall_5 = scorers.recall_at(5, one.needs, places)
             rows.append(
                 {
                     "id": one.id,
                     "style": one.style,
+                    "right": float(recall_5 == 1.0),
                     "recall_5": recall_5,
-                    "recall_8": scorers.recall_at(8, one.needs, ranking),
-                    "every_5": float(recall_5 == 1.0),
-                    "reciprocal_rank": scorers.reciprocal_rank(one.needs, ranking),
+                    "recall_8": scorers.recall_at(8, one.needs, places),
+                    "reciprocal_rank": scorers.reciprocal_rank(one.needs, places),
+                    "detail": {
+                        "turns": one.turns,
+                        "expected": needed(one, article),
+                        "cited": [article.passages[place].text for place in places[:5]],
+                    },
                 }
             )
     return rows
+
+
+def ranking(question: Question, article: Article, reader: Reader) -> list[int]:
+    """The places of the article's passages, likeliest first."""
+    place = {passage: number for number, passage in enumerate(article.passages)}
+    reading = reader.read(question, [article])[0]
+    return [place[reading.page.passages[i]] for i in (-reading.scores).argsort(kind="stable")]
+
+
+def needed(one: Labelled, article: Article) -> list[str]:
+    """The lines that answer the question, those of one fact side by side."""
+    return [" | ".join(article.passages[place].text for place in sorted(fact)) for fact in one.needs]

@@ -4,10 +4,9 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
 
-from assistant.knowledge import Article
-from assistant.types import Citation, Reply
+from assistant.knowledge import Article, plain
+from assistant.types import LEVELS, Citation, Level, Reply
 from evals.cases import Case, stated
 
 CITABLE = range(3, 81)
@@ -21,6 +20,11 @@ def facts(case: Case, reply: Reply) -> float | None:
     if not case.nuggets:
         return None
     return sum(stated(alternatives, reply.answer) for alternatives in case.nuggets) / len(case.nuggets)
+
+
+def missed(case: Case, reply: Reply) -> list[str]:
+    """The case's facts that the answer does not state, each by its first wording."""
+    return [alternatives[0] for alternatives in case.nuggets if not stated(alternatives, reply.answer)]
 
 
 def strict(case: Case, reply: Reply, articles: Mapping[str, Article]) -> float | None:
@@ -41,9 +45,7 @@ def strict(case: Case, reply: Reply, articles: Mapping[str, Article]) -> float |
 def citations_valid(reply: Reply, articles: Mapping[str, Article]) -> float | None:
     """The share of citations that are exact slices of their article and as long as a passage."""
     cited = [citation for claim in reply.claims for citation in claim.citations]
-    if not cited:
-        return None
-    return sum(_valid(citation, articles) for citation in cited) / len(cited)
+    return _share(_valid(citation, articles) for citation in cited)
 
 
 def _valid(citation: Citation, articles: Mapping[str, Article]) -> bool:
@@ -57,8 +59,61 @@ def gold_cited(case: Case, reply: Reply) -> float | None:
     if not case.gold_quotes:
         return None
     gold = [" ".join(_bare(quote)) for quote in case.gold_quotes]
-    cited = [" ".join(_bare(citation.quote)) for claim in reply.claims for citation in claim.citations]
-    return float(any(one and (one in line or line in one) for one in cited for line in gold))
+    return float(any(_overlap(citation, gold) for claim in reply.claims for citation in claim.citations))
+
+
+def claim_precision(case: Case, reply: Reply) -> float | None:
+    """The share of claims that state a needed fact or cite a line that answers."""
+    if not case.nuggets or not reply.claims:
+        return None
+    gold = [" ".join(_bare(quote)) for quote in case.gold_quotes]
+    return _share(
+        any(stated(alternatives, claim.text) for alternatives in case.nuggets)
+        or any(_overlap(citation, gold) for citation in claim.citations)
+        for claim in reply.claims
+    )
+
+
+def citation_recall(reply: Reply) -> float | None:
+    """The share of claims whose every word their cited spans say."""
+    return _share(_says(claim.citations, claim.text) for claim in reply.claims)
+
+
+def citation_precision(reply: Reply) -> float | None:
+    """The share of citations without which their claim would lose support."""
+    return _share(
+        not _says([other for other in claim.citations if other != citation], claim.text)
+        for claim in reply.claims
+        for citation in claim.citations
+    )
+
+
+def number_fidelity(reply: Reply) -> float | None:
+    """The share of the claims' numbers that their cited spans give too."""
+    return _share(
+        number in _numbers(" ".join(citation.quote for citation in claim.citations))
+        for claim in reply.claims
+        for number in _numbers(claim.text)
+    )
+
+
+def polarity(reply: Reply) -> float | None:
+    """The share of claims that deny and warn exactly where their cited spans do."""
+    return _share(
+        _denials(claim.text) == _denials(" ".join(citation.quote for citation in claim.citations))
+        for claim in reply.claims
+    )
+
+
+def sticky(levels: Sequence[Level]) -> float | None:
+    """1.0 when the level after the last message is the gravest of the conversation; None where none was reached."""
+    gravest = max(levels, key=LEVELS.index, default="none")
+    return None if len(levels) < 2 or gravest == "none" else float(levels[-1] == gravest)
+
+
+def declined(reply: Reply) -> bool:
+    """Whether the reply says that the articles do not cover the question."""
+    return reply.outcome == "not_covered"
 
 
 def outcome_right(case: Case, reply: Reply) -> float:
@@ -77,59 +132,35 @@ def outside_claims(reply: Reply) -> int:
     return sum((Counter(_bare(reply.answer)) - said).values())
 
 
+DENYING = re.compile(
+    r"\b(?:no|not|never|none|without|avoid|cannot|stop|don't|doesn't|isn't|won't|shouldn't|can't)\b", re.I
+)
+
+
+def _share(flags: Iterable[bool]) -> float | None:
+    counted = list(flags)
+    return sum(counted) / len(counted) if counted else None
+
+
+def _overlap(citation: Citation, gold: Sequence[str]) -> bool:
+    cited = " ".join(_bare(citation.quote))
+    return bool(cited) and any(cited in line or line in cited for line in gold)
+
+
+def _says(citations: Iterable[Citation], text: str) -> bool:
+    return set(_bare(text)) <= {word for citation in citations for word in _bare(plain(citation.quote))}
+
+
+def _numbers(text: str) -> list[str]:
+    return re.findall(r"\d+(?:[.,]\d+)?", text)
+
+
+def _denials(text: str) -> Counter[str]:
+    return Counter(word.lower() for word in DENYING.findall(text.replace("’", "'")))
+
+
 def _bare(text: str) -> list[str]:
     return re.findall(r"[a-z0-9]+", re.sub(r"\[\d+\]", "", text.lower()))
-
-
-LEVEL_ORDER = {"none": 0, "not_emergency": 0, "consult": 1, "emergency": 2}
-
-
-@dataclass(frozen=True, slots=True)
-class TriageScores:
-    """How a set of triage decisions compares with the right ones; each share as (count, of how many)."""
-
-    recall: Mapping[str, tuple[int, int]]
-    """By level: those of the level that were given it."""
-    specificity: tuple[int, int]
-    """Of what is no emergency, what was not shown as one."""
-    safety_of_advice: tuple[int, int]
-    """At or above the right level (Hill and others, MJA 2020)."""
-    over_triage: tuple[int, int]
-    """Of all errors, those above the right level."""
-    severe_under_triage: tuple[int, int]
-    """Of all emergencies, those shown as none."""
-    urgency: tuple[int, int]
-    """Of what has the right level consult, what has the right urgency too."""
-
-
-def triage_scores(rows: Iterable[Mapping[str, str]]) -> TriageScores:
-    """The scores of rows with the right `label` (and `urgency`) and the `level` (and urgency `reached`) given.
-
-    A label "not_emergency" is right whatever is given but emergency.
-    """
-    recall: dict[str, tuple[int, int]] = {}
-    safe = errors = over = severe = calm = not_grave = right_urgency = consults = total = 0
-    for row in rows:
-        label, level = row["label"], row["level"]
-        right = level != "emergency" if label == "not_emergency" else level == label
-        step = LEVEL_ORDER[level] - LEVEL_ORDER[label]
-        hits, count = recall.get(label, (0, 0))
-        recall[label] = hits + right, count + 1
-        total += 1
-        safe += right or step >= 0
-        errors += not right
-        over += not right and step > 0
-        severe += label == "emergency" and level == "none"
-        if label != "emergency":
-            not_grave += 1
-            calm += level != "emergency"
-        if label == level == "consult" and "urgency" in row:
-            consults += 1
-            right_urgency += row["urgency"] == row["reached"]
-    grave = recall.get("emergency", (0, 0))[1]
-    return TriageScores(
-        recall, (calm, not_grave), (safe, total), (over, errors), (severe, grave), (right_urgency, consults)
-    )
 
 
 def f1(pairs: Iterable[tuple[bool, bool]]) -> float | None:
@@ -150,19 +181,3 @@ def reciprocal_rank(needs: Sequence[Set[int]], ranking: Sequence[int]) -> float 
     wanted = frozenset().union(*needs)
     places = (place for place, passage in enumerate(ranking, start=1) if passage in wanted)
     return 1 / next(places, math.inf) if needs else None
-
-
-def mean(scores: Iterable[float | None]) -> float | None:
-    """The mean of the scores that apply; None when none does."""
-    applying = [score for score in scores if score is not None]
-    return sum(applying) / len(applying) if applying else None
-
-
-def wilson(successes: float, count: int, z: float = 1.96) -> tuple[float, float]:
-    """The 95 % interval of a share (Wilson 1927)."""
-    if not count:
-        return 0.0, 1.0
-    share = successes / count
-    centre = (share + z * z / (2 * count)) / (1 + z * z / count)
-    half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count)) / (1 + z * z / count)
-    return max(0.0, centre - half), min(1.0, centre + half)

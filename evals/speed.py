@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Sequence
 from statistics import median, quantiles
 from typing import Any
 
@@ -12,6 +13,7 @@ from assistant.encoder import packaged_model
 from assistant.pipeline import Assistant
 from assistant.settings import ROOT, Settings
 from evals.cases import load_cases
+from evals.figures import Figure, Row
 
 ROUNDS = 3
 PAGE_PORT = 7871
@@ -22,7 +24,10 @@ sentence_transformers.SentenceTransformer({model!r}, device="cpu", local_files_o
 """
 
 
-def run(settings: Settings) -> dict[str, Any]:
+CATEGORY = ""
+
+
+def run(settings: Settings, limit: int | None = None) -> dict[str, list[Row]]:
     """Seconds and ratios: a warm answer to one encoder pass, the first answer and the page to their bare imports."""
     model = settings.encoder or str(packaged_model())
     answer, encoder_pass = _warm(settings)
@@ -31,7 +36,7 @@ def run(settings: Settings) -> dict[str, Any]:
     gradio = _fastest([sys.executable, "-c", "import gradio"])
     page = min(_page() for _ in range(ROUNDS))
     p50, p95 = median(answer), quantiles(answer, n=20)[-1]
-    return {
+    measured = {
         "encoder_pass_p50": encoder_pass,
         "answer_p50": p50,
         "answer_p95": p95,
@@ -44,6 +49,12 @@ def run(settings: Settings) -> dict[str, Any]:
         "page_usable": page,
         "page_after_gradio": page - gradio,
     }
+    return {"this machine": [{"id": name, "right": None, "value": value} for name, value in measured.items()]}
+
+
+def figures(rows: Sequence[Row]) -> dict[str, Figure]:
+    """What was measured, in seconds or as a ratio."""
+    return {row["id"]: Figure(row["value"], 1, share=False) for row in rows}
 
 
 def _warm(settings: Settings) -> tuple[list[float], float]:

@@ -1,6 +1,8 @@
 import json
+import math
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +10,17 @@ import pytest
 
 from assistant.kinds import load_kinds
 from assistant.knowledge import Article, read_article
+from assistant.pipeline import Assistant
 from assistant.rules import load_rules
-from assistant.settings import ROOT
+from assistant.settings import ROOT, Settings
 from assistant.train import read_examples
 from assistant.train_reader import load_labelled
-from assistant.types import Citation, Claim, Notice, Reply, SpotterError, Triage
-from evals import safety, scorers
+from assistant.types import Citation, Claim, Hit, Notice, Reply, SpotterError, Triage
+from evals import baselines, faq, figures, report, results, safety, scorers, verify
+from evals.__main__ import EVALS
 from evals.answer import SETS
-from evals.cases import CASES, Case, load_cases
+from evals.cases import CASES, Case, load_cases, stated
+from evals.figures import Figure, Row
 
 TEXT = "# Plank\n\nHold it for 20 to 30 seconds with a straight back.\n"
 ARTICLES = {"plank": read_article(TEXT, "plank")}
@@ -69,14 +74,31 @@ def test_an_emergency_must_be_referred() -> None:
     assert scorers.outcome_right(case, reply(outcome="not_covered")) == 0.0
 
 
-def test_scores_that_do_not_apply_are_left_out_of_the_mean() -> None:
-    assert scorers.mean([1.0, None, 0.0]) == 0.5
-    assert scorers.mean([None]) is None
+def test_scores_that_do_not_apply_are_left_out() -> None:
+    assert figures.mean([1.0, None, 0.0]) == Figure(0.5, 2, share=False)
+    assert figures.share([True, None, False, True]) == Figure(2 / 3, 3)
+    assert str(figures.mean([None])) == "–"
 
 
 def test_the_wilson_interval_is_the_published_one() -> None:
-    low, high = scorers.wilson(8, 10)
+    low, high = figures.wilson(8, 10)
     assert (round(low, 3), round(high, 3)) == (0.490, 0.943)
+    assert str(figures.share([True] * 8 + [False] * 2)) == "0.80 (0.49–0.94)"
+
+
+def test_a_quantile_is_a_value_that_was_measured() -> None:
+    assert figures.quantile([5, 1, 4, 2, 3], 0.5).value == 3
+    assert figures.quantile([5, 1, 4, 2], 0.95).value == 5
+    assert figures.quantile([], 0.5).value is None
+
+
+def test_flips_are_told_apart_and_tested_in_pairs() -> None:
+    before = [{"id": str(i), "right": 1.0 if i < 7 else 0.0} for i in range(10)]
+    after = [{"id": str(i), "right": 0.0 if i < 6 else 1.0} for i in range(10)] + [{"id": "new", "right": 0.0}]
+    lost, won, p = figures.flipped(before, after)
+    assert (lost, won) == ([str(i) for i in range(6)], ["7", "8", "9"])
+    assert p == pytest.approx(2 * sum(math.comb(9, k) for k in range(4)) / 2**9)
+    assert figures.flipped(before, before)[2] == 1.0
 
 
 ROWS = [
@@ -89,25 +111,34 @@ ROWS = [
     {"label": "none", "level": "consult", "urgency": "none", "reached": "routine"},
     {"label": "consult", "level": "consult", "reached": "today"},
     {"label": "none", "level": "none", "urgency": "none", "reached": "none"},
+    {"label": "not_emergency", "level": "consult"},
+    {"label": "not_emergency", "level": "emergency"},
 ]
 
 
 def test_triage_is_scored_by_level_by_direction_of_error_and_by_urgency() -> None:
-    assert scorers.triage_scores(ROWS) == scorers.TriageScores(
-        recall={"emergency": (1, 3), "consult": (2, 3), "none": (2, 3)},
-        specificity=(5, 6),
-        safety_of_advice=(7, 9),
-        over_triage=(2, 4),
-        severe_under_triage=(1, 3),
-        urgency=(0, 1),
-    )
-
-
-def test_what_is_no_emergency_may_be_shown_as_anything_milder() -> None:
-    rows = [{"label": "not_emergency", "level": level} for level in ("none", "consult", "emergency")]
-    scores = scorers.triage_scores(rows)
-    assert (scores.recall, scores.specificity) == ({"not_emergency": (2, 3)}, (2, 3))
-    assert (scores.safety_of_advice, scores.over_triage) == ((3, 3), (1, 1))
+    rows = [
+        {
+            **row,
+            "sticky": {"emergency": 1.0}.get(row["level"]),
+            "right": float(
+                row["level"] == row["label"] or (row["label"], row["level"]) == ("not_emergency", "consult")
+            ),
+        }
+        for row in ROWS
+    ]
+    found = safety.figures(rows)
+    assert {key: (figure.value, figure.count) for key, figure in found.items()} == {
+        "recall emergency": (1 / 3, 3),
+        "recall consult": (2 / 3, 3),
+        "recall none": (2 / 3, 3),
+        "emergencies shown as none": (1 / 3, 3),
+        "specificity for emergencies": (6 / 8, 8),
+        "safety of advice": (9 / 11, 11),
+        "over-triage among errors": (3 / 5, 5),
+        "level kept": (1.0, 1),
+        "urgency of consults": (0, 1),
+    }
 
 
 def test_recall_counts_a_fact_once_one_of_its_passages_is_near_enough_the_top() -> None:
@@ -144,6 +175,35 @@ def test_a_label_that_begins_no_line_is_named(tmp_path: Path) -> None:
     path.write_text('{"turns": ["hi"], "style": "plain", "needs": [["Run it"]]}\n', encoding="utf-8")
     with pytest.raises(SpotterError, match=r"plank.jsonl: line 1: no line of the article begins with 'Run it'"):
         load_labelled(path)
+
+
+def test_the_claims_that_answer_are_told_from_the_others() -> None:
+    other = Claim("Breathe out.", (Citation("plank", "Plank", 0, 7, "# Plank"),))
+    assert scorers.claim_precision(CASE, reply(claims=(Claim(QUOTE, (CITED,)), other))) == 0.5
+    assert scorers.claim_precision(CASE, reply(claims=())) is None
+
+
+def test_a_citation_must_say_the_claim_and_be_needed_for_it() -> None:
+    title = Citation("plank", "Plank", 0, 7, "# Plank")
+    two = reply(claims=(Claim(QUOTE, (CITED, title)), Claim("Hold it for an hour.", (CITED,))))
+    assert (scorers.citation_recall(two), scorers.citation_precision(two)) == (0.5, 2 / 3)
+    assert scorers.citation_recall(reply(claims=())) is None
+
+
+def test_numbers_and_denials_must_be_those_of_the_citation() -> None:
+    false = reply(claims=(Claim("Hold it for 20 to 40 seconds.", (CITED,)), Claim("Do not hold it.", (CITED,))))
+    assert (scorers.number_fidelity(false), scorers.polarity(false)) == (0.5, 0.5)
+    assert scorers.number_fidelity(reply(claims=(Claim("Hold it.", (CITED,)),))) is None
+
+
+def test_a_level_that_falls_again_is_not_sticky() -> None:
+    assert scorers.sticky(["none", "emergency", "consult"]) == 0.0
+    assert scorers.sticky(["consult", "emergency", "emergency"]) == 1.0
+    assert scorers.sticky(["none", "none"]) is scorers.sticky(["consult"]) is None
+
+
+def test_the_facts_that_were_missed_are_named() -> None:
+    assert scorers.missed(CASE, reply("20 to 30 seconds")) == ["straight"]
 
 
 def test_f1_counts_both_kinds_of_error() -> None:
@@ -232,3 +292,130 @@ def test_each_faq_question_has_itself_and_at_least_eight_paraphrases() -> None:
 def test_the_halves_of_the_cases_share_no_question() -> None:
     dev = {case.turns for case in load_cases("heel-kicks-dev")}
     assert dev.isdisjoint({case.turns for case in load_cases("heel-kicks-test")})
+
+
+def rows(*right: float) -> list[Row]:
+    return [{"id": str(i), "frame": "x", "right": one, "outcome": "not_covered"} for i, one in enumerate(right)]
+
+
+def test_a_figure_below_its_floor_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    floors = tmp_path / "floors.toml"
+    floors.write_text('[abstain."other exercises"]\ndeclined = {least = 0.75, goal = 0.95}\n', encoding="utf-8")
+    monkeypatch.setattr(results, "FLOORS", floors)
+    assert results.below_floor({"abstain": {"other exercises": rows(1, 1, 1, 0)}}, EVALS) == []
+    fallen = results.below_floor({"abstain": {"other exercises": rows(1, 1, 0, 0)}}, EVALS)
+    assert fallen == ["abstain, other exercises: declined is 0.50 (0.15–0.85), not at least 0.75"]
+
+
+def test_every_floor_is_of_a_figure_that_there_is() -> None:
+    kept = results.all_kept(EVALS)
+    for name, title, figure, bounds in results.floors():
+        found = EVALS[name].figures(results.pooled(EVALS[name], kept[name])[title])
+        assert found[figure].value is not None, (name, title, figure)
+        assert len(bounds.keys() & {"least", "most"}) == 1
+        assert bounds.keys() <= {"least", "most", "goal", "name"}
+
+
+def test_the_kept_results_are_at_or_above_their_floors() -> None:
+    assert results.below_floor(results.all_kept(EVALS), EVALS) == []
+
+
+@pytest.mark.parametrize("path", [ROOT / "README.md", ROOT / "evals" / "README.md"], ids=["main", "evals"])
+def test_the_tables_are_those_of_the_kept_results(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert "<!-- headline -->" in text or "<!-- tables -->" in text
+    assert results.with_tables(text, EVALS, results.all_kept(EVALS)) == text
+
+
+def test_what_is_kept_has_no_times_and_is_the_same_twice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(results, "KEPT", tmp_path)
+    mine = [{**rows(1)[0], "seconds": 0.1, "detail": {"turns": ["hi"]}}]
+    results.keep({"abstain": {"a": mine}}, {"cores": 2})
+    first = (tmp_path / "abstain.json").read_bytes()
+    results.keep({"abstain": {"a": [{**mine[0], "seconds": 0.2}]}}, {"cores": 4})
+    assert (tmp_path / "abstain.json").read_bytes() == first
+    assert results.load(tmp_path / "abstain.json") == {"a": rows(1)}
+
+
+def test_a_result_that_is_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text("{}", encoding="utf-8")
+    for name in ("x.json", "y.json"):
+        with pytest.raises(SpotterError, match=rf"{name} is no kept result"):
+            results.load(tmp_path / name)
+
+
+def test_a_line_that_is_no_case_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    good = '{"id": "a", "turns": ["hi"], "style": "plain", "expect": "answered"}\n'
+    for line, reason in (
+        ("[]", "list indices must be integers"),
+        ('{"id": "b"}', "'turns' is missing"),
+        (good[:-2], "delimiter"),
+    ):
+        path.write_text(good + line + "\n", encoding="utf-8")
+        with pytest.raises(SpotterError, match=rf"mine.jsonl: line 2: .*{reason}"):
+            load_cases(path)
+
+
+def test_the_report_holds_every_conversation_and_cannot_be_broken_out_of(tmp_path: Path) -> None:
+    mean = {"turns": ["</script><b>x"], "reply": "No.", "cited": [], "confidence": 1.0}
+    mine = [{**rows(1)[0], "detail": mean}, {**rows(1, 0)[1], "detail": {**mean, "turns": ["second"]}}]
+    page = report.write({"abstain": {"a": mine}}, EVALS, tmp_path / "report.html").read_text(encoding="utf-8")
+    inside = re.search(r'id="rows">(.*?)</script>', page, re.DOTALL)
+    assert inside
+    assert [row["turns"] for row in json.loads(inside[1])] == [["second"], ["</script><b>x"]]
+    assert not re.search(r"(?:src|href)=|https?://", page)
+
+
+def test_an_answer_key_that_is_in_use_fails_the_run(held_out: Assistant) -> None:
+    passage = held_out.index.passages[3]
+    citation = Citation(passage.article, "x", passage.start, passage.end, "y")
+    faq.check_clean(reply(), [passage])
+    with pytest.raises(SpotterError, match="answer key of 'how long"):
+        faq.check_clean(reply(claims=(Claim("y", (citation,)),)), [passage])
+    with pytest.raises(SpotterError, match="answer key"):
+        faq.check_clean(replace(reply(), hits=(Hit(passage, 1.0),)), [passage])
+
+
+def test_a_passage_that_is_left_out_is_in_no_answer(held_out: Assistant) -> None:
+    question = "How long should one set last when warming up?"
+    best = held_out.reply(question).hits[0].passage
+    held_out.without = frozenset([best])
+    try:
+        assert best not in [hit.passage for hit in held_out.reply(question).hits]
+    finally:
+        held_out.without = frozenset()
+
+
+def test_the_baselines_show_the_closest_passages(held_out: Assistant) -> None:
+    found = baselines.replies(held_out.index, "Who should do heel kicks for hamstring development?")
+    assert list(found) == list(baselines.NAMES)
+    for other in found.values():
+        assert len(other.claims) == baselines.SHOWN
+        assert scorers.citations_valid(other, held_out.index.library.by_stem) == 1.0
+        assert "Those Focused on Hamstring Development" in other.answer
+
+
+def test_cases_can_be_drafted_from_an_articles_own_faq(tmp_path: Path) -> None:
+    path = tmp_path / "draft.jsonl"
+    path.write_text(faq.draft(Settings(), "heel-kicks"), encoding="utf-8")
+    cases = load_cases(path)
+    assert [case.turns[0] for case in cases] == [c.turns[0] for c in load_cases("faq") if c.style == "verbatim"]
+    for case in cases:
+        assert all(stated(nugget, " ".join(case.gold_quotes)) for nugget in case.nuggets)
+    with pytest.raises(SpotterError, match="no article 'wall-sit'"):
+        faq.draft(Settings(), "wall-sit")
+
+
+def test_lines_are_falsified_in_every_way() -> None:
+    text = "Do not lean to the left for 20-30 seconds if it hurts."
+    made = {kind: falsify(text, "Rest.") for kind, falsify in verify.FALSIFICATIONS.items()}
+    assert made == {
+        "number changed": "Do not lean to the left for 27-30 seconds if it hurts.",
+        "one number of a range dropped": "Do not lean to the left for 20 seconds if it hurts.",
+        "denial dropped": "Do lean to the left for 20-30 seconds if it hurts.",
+        "condition dropped": "Do not lean to the left for 20-30 seconds.",
+        "other side, muscle or direction": "Do not lean to the right for 20-30 seconds if it hurts.",
+        "something added": "Do not lean to the left for 20-30 seconds if it hurts and burns 300 calories.",
+        "joined with another line": "Do not lean to the left for 20-30 seconds if it hurts, Rest.",
+    }
