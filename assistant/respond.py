@@ -35,7 +35,8 @@ def answer_text(draft: Draft, claims: Sequence[Claim]) -> tuple[str, list[Citati
         elif draft.layout == "list" and len(claims) > 1 and not claim.text.endswith(":"):
             lines.append(f"- {line}")
         else:
-            lines.append(f"{line}\n")
+            after_item = bool(lines) and lines[-1].startswith("- ")  # else Markdown reads it as a part of the item
+            lines.append(f"\n{line}\n" if after_item else f"{line}\n")
     return "\n".join(lines).strip(), cited
 
 

@@ -39,7 +39,9 @@ def run(
     compare: Annotated[Path | None, typer.Option(metavar="RESULT", help="A kept result, or a folder of them.")] = None,
     gate: Annotated[bool, typer.Option("--gate", help="Exit with 1 when a figure falls below its floor.")] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Write results, and the tables made from them.")] = False,
-    draft: Annotated[str | None, typer.Option(metavar="ARTICLE", help="Write cases from an article's own FAQ.")] = None,
+    draft: Annotated[
+        str | None, typer.Option(metavar="ARTICLE", help="Print cases made from an article's own FAQ.")
+    ] = None,
 ) -> None:
     """Runs the named evals, by default all but speed, and prints what they found."""
     settings = read_settings()
@@ -49,9 +51,9 @@ def run(
     if unknown := [name for name in names or () if name not in EVALS]:
         raise SpotterError(f"There is no eval {unknown[0]!r}. There are: {', '.join(EVALS)}.")
     if (limit or cases) and (keep or gate):
-        raise SpotterError("Only all of the project's own cases can be kept or gated. Leave --limit and --cases away.")
+        raise SpotterError("Only all of the project's own cases can be kept or gated. Leave --limit and --cases out.")
     if cases and names:
-        raise SpotterError("Your own cases are always asked of `answer`. Leave the names away.")
+        raise SpotterError("Your own cases are always asked of `answer`. Leave the names out.")
     chosen = ["answer"] if cases else names or [name for name in EVALS if name != "speed"]
     before = {
         name: results.load(compare / f"{name}.json" if compare.is_dir() else compare) for name in chosen if compare

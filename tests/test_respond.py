@@ -25,6 +25,12 @@ def test_steps_are_numbered_and_lists_are_lists() -> None:
     assert answer_text(Draft("answered", layout="list"), claims[1:])[0] == "Breathe out.[1]"
 
 
+def test_a_sentence_after_an_item_stands_apart_from_it() -> None:
+    claims = (Claim("Arms: Pump them.", (ONE,)), Claim("See someone if:", (TWO,)), Claim("Breathe out.", (TWO,)))
+    text, _ = answer_text(Draft("answered", layout="list"), claims)
+    assert text == "- **Arms:** Pump them.[1]\n\nSee someone if:[2]\n\n- Breathe out.[2]"
+
+
 def test_the_notice_stands_above_the_answer_and_the_sources_below(assistant: Assistant) -> None:
     text = full_text(Notice("Stop.\n\nCall."), "Breathe out.[1]", [TWO], assistant.index.library.by_stem, ["a note"])
     assert text == (
