@@ -87,15 +87,14 @@ def _print(name: str, sets: dict[str, list[Row]]) -> None:
 
     console = Console(width=None if sys.stdout.isatty() else 120)
     for title, rows in results.pooled(EVALS[name], sets).items():
-        parts = {"all": rows, **by(rows, EVALS[name].CATEGORY)}
-        figures = {part: EVALS[name].figures(mine) for part, mine in parts.items() if mine}
         table = Table("figure", "all", title=f"{name}: {title} ({len(rows)})")
-        for key, figure in figures.get("all", {}).items():
+        for key, figure in EVALS[name].figures(rows).items() if rows else ():
             if figure.value is not None:
                 table.add_row(key, str(figure))
         console.print(table)
-        if len(figures) > 2:
-            right = {part: share(row["right"] for row in parts[part]) for part in figures}
+        parts = by(rows, EVALS[name].CATEGORY)
+        if len(parts) > 1:
+            right = {part: share(row["right"] for row in mine) for part, mine in parts.items()}
             console.print(escape(", ".join(f"{part} {figure} of {figure.count}" for part, figure in right.items())))
 
 
@@ -105,7 +104,7 @@ def _print_flips(name: str, sets: dict[str, list[Row]], old: dict[str, list[Row]
         if title not in old:
             print(f"{name}, {title}: not in what is compared with")
             continue
-        lost, won, p = flipped(old.get(title, ()), rows)
+        lost, won, p = flipped(old[title], rows)
         print(f"{name}, {title}: {len(won)} won, {len(lost)} lost (McNemar's exact p = {p:.3f})")
         for sign, ids in (("+", won), ("-", lost)):
             for one in ids:

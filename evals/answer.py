@@ -64,14 +64,19 @@ def scored(case: Case, reply: Reply, assistant: Assistant) -> Row:
         "words": scorers.words(reply),
         **{name: scorers.strict(case, other, articles) for name, other in others.items()},
         "seconds": reply.seconds,
-        "detail": {
-            "turns": case.turns,
-            "reply": reply.text,
-            "expected": case.gold_quotes,
-            "missed": scorers.missed(case, reply),
-            "cited": [citation.quote for claim in reply.claims for citation in claim.citations],
-            "confidence": max((hit.score for hit in reply.hits), default=None),
-        },
+        "detail": shown(case, reply),
+    }
+
+
+def shown(case: Case, reply: Reply) -> Row:
+    """What the report shows of a reply."""
+    return {
+        "turns": case.turns,
+        "reply": reply.text,
+        "expected": case.gold_quotes,
+        "missed": scorers.missed(case, reply),
+        "cited": [citation.quote for claim in reply.claims for citation in claim.citations],
+        "confidence": max((hit.score for hit in reply.hits), default=None),
     }
 
 

@@ -11,6 +11,7 @@ from assistant.pipeline import Assistant
 from assistant.settings import Settings
 from assistant.types import Passage, Reply, SpotterError
 from evals import scorers
+from evals.answer import shown
 from evals.cases import Case, each, load_cases, replay
 from evals.figures import Figure, Row, mean, quantile, share
 
@@ -55,13 +56,7 @@ def _scored(case: Case, way: str, keys: Sequence[Passage], assistant: Assistant)
         "citations_valid": scorers.citations_valid(reply, articles),
         "words": scorers.words(reply),
         "seconds": reply.seconds,
-        "detail": {
-            "turns": case.turns,
-            "reply": reply.text,
-            "expected": case.gold_quotes,
-            "missed": scorers.missed(case, reply),
-            "cited": [citation.quote for claim in reply.claims for citation in claim.citations],
-        },
+        "detail": shown(case, reply),
     }
 
 

@@ -1,12 +1,12 @@
 """Retrieve: do the lines that answer a question come first among the passages of its article?"""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from assistant.condense import Question, Speller, condense
 from assistant.encoder import encoder_id, load_encoder
-from assistant.kinds import Kinds, load_kinds
+from assistant.kinds import load_kinds
 from assistant.knowledge import Article, Library
 from assistant.reader import Reader, load_reader
 from assistant.settings import Settings
@@ -17,17 +17,24 @@ from evals.cases import each
 from evals.figures import Figure, Row, mean, share
 
 CATEGORY = "style"
+Score = Callable[[Article, Sequence[Labelled], Speller, Reader], list[Row]]
 
 
 def run(settings: Settings, limit: int | None = None) -> dict[str, list[Row]]:
     """For every answerable question of the articles that are held out of training, where its lines are ranked."""
+    return of_held_out(settings, limit, _ranked)
+
+
+def of_held_out(settings: Settings, limit: int | None, score: Score) -> dict[str, list[Row]]:
+    """The rows that `score` gives of each held-out article, its questions, a speller and the reader."""
     kinds = load_kinds(settings.questions)
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as cache:
         name = encoder_id(settings.encoder)
         reader = load_reader(settings.models, load_encoder(settings.encoder), name, Path(cache))
         for path in each(held_out(sorted((settings.questions / "articles").glob("*.jsonl"))), "articles"):
-            rows += _ranked(*load_labelled(path, kinds.exercises), kinds, reader)
+            article, questions = load_labelled(path, kinds.exercises)
+            rows += score(article, questions, Speller(Library((article,)), kinds), reader)
             if limit and len(rows) >= limit:
                 break
     return {"held-out articles": rows[:limit]}
@@ -43,14 +50,12 @@ def figures(rows: Sequence[Row]) -> dict[str, Figure]:
     }
 
 
-def _ranked(article: Article, questions: Sequence[Labelled], kinds: Kinds, reader: Reader) -> list[Row]:
-    library = Library((article,))
-    speller = Speller(library, kinds)
+def _ranked(article: Article, questions: Sequence[Labelled], speller: Speller, reader: Reader) -> list[Row]:
     rows = []
     for one in questions:
         if one.needs:
             turns = [Turn("user", text) for text in one.turns]
-            places = ranking(condense(turns, library, speller), article, reader)
+            places = ranking(condense(turns, Library((article,)), speller), article, reader)
             recall_5 = scorers.recall_at(5, one.needs, places)
             rows.append(
                 {
