@@ -1,4 +1,4 @@
-.PHONY: run test install reinstall evals lint
+.PHONY: run test test-page screenshots install reinstall evals lint
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,6 +10,12 @@ run: install
 
 test: install
 	$(BIN)/python -m pytest
+
+test-page: install
+	$(BIN)/python -m pytest -m page
+
+screenshots: install
+	PYTHONPATH=. $(BIN)/python tests/screenshots.py
 
 evals: install
 	$(BIN)/python -m evals --gate

@@ -6,16 +6,25 @@ import os
 import socket
 import sys
 import threading
+import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
-from functools import cached_property
+from dataclasses import replace
+from functools import cached_property, wraps
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from assistant import page, safety
+from assistant import page as pages
+from assistant import safety
+from assistant.conversation import Conversation, as_data, as_markdown, as_summary, read_conversation
+from assistant.encoder import encoder_id
+from assistant.feedback import feedback_on, keep
+from assistant.knowledge import Library
+from assistant.page import Page
 from assistant.pipeline import WORDS_ALONE, Assistant, advice_for, screened
 from assistant.rules import Rules, load_rules
-from assistant.settings import Settings, read_settings
-from assistant.types import SpotterError, Triage, Turn
+from assistant.settings import ROOT, Settings, read_settings
+from assistant.types import Reply, SpotterError, Triage, Turn
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 import gradio as gr
@@ -23,18 +32,13 @@ import gradio as gr
 log = logging.getLogger(__name__)
 
 EXAMPLES = 4
-CSS = Path(page.__file__).with_suffix(".css")
+CSS, JS = Path(pages.__file__).with_suffix(".css"), Path(pages.__file__).with_suffix(".js")
+REPORT = ROOT / "evals" / "results" / "report.html"
+EVALS = "python -m evals --keep"
 # Whatever a message or an article holds, the browser fetches nothing from another host.
 POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"
 # The style stands in the head: what is given as `css` Gradio rewrites, losing borders that hold a variable.
 HEAD = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n<style>{{css}}</style>'
-
-# A reply is read from its top, where a safety notice stands.
-TO_THE_QUESTION = """() => setTimeout(() => {
-  const log = document.querySelector("#chat [role=log]");
-  const asked = [...log.querySelectorAll(".user-row")].pop();
-  if (asked) log.scrollTop += asked.getBoundingClientRect().top - log.getBoundingClientRect().top - 12;
-}, 50)"""
 
 
 class Opening:
@@ -45,8 +49,8 @@ class Opening:
         self.assistant: Assistant | None = None
         self.examples: list[str] = []
         self.problem = ""
+        self.step = "Loading the encoder…"
         self._open_assistant = open_assistant
-        self._step = "Loading the encoder…"
         self._over = threading.Event()
 
     def start(self) -> None:
@@ -69,28 +73,28 @@ class Opening:
             self._over.set()
 
     def _progress(self, done: int, total: int) -> None:
-        self._step = f"Indexing {done} of {total} passages…"
+        self.step = f"Indexing {done} of {total} passages…"
 
     @property
     def over(self) -> bool:
         """Whether the assistant is open, or never will be."""
         return self._over.is_set()
 
+    @property
+    def library(self) -> Library | None:
+        """The articles, as soon as they are read."""
+        return self.assistant.index.library if self.assistant else None
+
     async def wait(self) -> AsyncIterator[str]:
-        """What is being done, again and again until the assistant is open; raises SpotterError if it cannot be."""
+        """What is being done, step by step, until the assistant is open; raises SpotterError if it cannot be."""
+        told = ""
         while not self.over:
-            yield self._step
-            await asyncio.sleep(0.2)
+            if self.step != told:
+                told = self.step
+                yield told
+            await asyncio.sleep(0.1)
         if self.problem:
             raise SpotterError(self.problem)
-
-    def status(self) -> str:
-        """The status line, as HTML."""
-        if self.assistant:
-            library = self.assistant.index.library
-            text = page.ready(len(library.articles), len(library.passages))
-            return page.status(text, "ready", library.problems)
-        return page.status(self.problem or self._step, "failed" if self.problem else "loading")
 
     def screen(self, turns: Sequence[Turn], floor: Triage) -> tuple[Triage, str]:
         """The conversation's triage and its notice; by the words alone until the encoder is there.
@@ -105,7 +109,7 @@ class Opening:
             return triage, advice_for(triage, self._rules, self.settings)
         except Exception as error:  # whatever fails here, the reader gets a cautious notice
             log.error("The safety screen failed (%s); the cautious notice is given.", type(error).__name__)
-            return safety.screen_failed(floor), page.UNSCREENED.format(emergency_number=self.settings.emergency_number)
+            return safety.screen_failed(floor), ""
 
     @cached_property
     def _rules(self) -> Rules:
@@ -120,194 +124,228 @@ def _examples(assistant: Assistant) -> list[str]:
     return list(dict.fromkeys(questions))[:EXAMPLES]
 
 
-class Session(NamedTuple):
-    """What the server remembers of one conversation besides its messages."""
-
-    floor: Triage = Triage()
-    """The triage reached so far; only a new chat forgets it."""
-    cards: tuple[str, ...] = ()
-    """The sources of each question's reply, as HTML."""
-
-
-class View(NamedTuple):
-    """What an event changes on the page."""
-
-    messages: Any
-    box: Any
-    session: Any
-    sources: Any
-    alert: Any
-
-
-NOTHING = View(*[gr.skip()] * 5)
-BUSY: dict[str, Any] = {"submit_btn": False, "stop_btn": "Stop"}
-FREE: dict[str, Any] = {"submit_btn": "Ask", "stop_btn": False}
+View = dict[str, Any]
+"""What the chat shows (`html`), what the browser keeps (`conversation`), and whether an answer is to come (`busy`)."""
 
 
 class Chat:
-    """The page's events; none raises, and whatever is edited, retried, undone or stopped, the triage stays."""
+    """The page's events; none raises, and whatever is edited, retried or stopped, the triage stays.
 
-    def __init__(self, opening: Opening) -> None:
-        self.opening = opening
+    The server keeps nothing of a conversation: the browser sends it along with what its reader does.
+    """
 
-    async def ask(self, turns: Sequence[Turn], session: Session, **box: Any) -> AsyncIterator[View]:
-        """Answers the last turn; while the assistant is being opened it says so."""
-        earlier = page.cards_before(turns, session.cards)
-        words_alone = self.opening.assistant is None
-        triage, advice = await asyncio.to_thread(self.opening.screen, turns, session.floor)
-        notice, alert = page.notice(advice, triage), page.alert(advice, triage)
+    def __init__(self, opening: Opening, page: Page) -> None:
+        self.opening, self.page = opening, page
 
-        def view(text: str, buttons: dict[str, Any], cards: str = page.NO_SOURCES, options: Sequence[str] = ()) -> View:
-            shown = page.messages_of([*turns, Turn("assistant", text)] if text else turns, options)
-            return View(shown, gr.update(**buttons, **box), Session(triage, (*earlier, cards)), cards, alert)
+    def view(self, conversation: Conversation, *, busy: bool = False) -> View:
+        """The chat as the browser shows and keeps it."""
+        html = self.page.chat(conversation, self.opening.library, busy=busy, examples=self.opening.examples)
+        return {"html": html, "conversation": as_data(conversation), "busy": busy}
 
-        yield view(notice, BUSY)
-        box = {}  # set once, so that what is typed meanwhile stays
+    async def submit(self, sent: gr.EventData) -> AsyncIterator[View]:
+        """Answers a message; while the assistant is being opened it says so."""
         try:
-            if triage.level == "emergency" and not self.opening.assistant:
-                yield view(notice, FREE)
-                return
-            told = ""
-            async for step in self.opening.wait():
-                if step != told:
-                    yield view(page.joined(notice, f"*Getting ready. {step}*"), BUSY)
-                told = step
-            assert self.opening.assistant
-            floor = triage if words_alone else session.floor  # what was shown already is not lowered
-            reply = await asyncio.to_thread(self.opening.assistant.reply, turns[-1].text, turns[:-1], floor)
-            triage, alert = reply.triage, page.alert(reply.notice.text, reply.triage)
-            titles = {article.stem: article.title for article in self.opening.assistant.index.library.articles}
-            yield view(page.message(reply), FREE, page.sources(reply, titles), reply.suggestions)
+            conversation = self._asking(sent)
         except SpotterError as error:
-            alone = f"*{WORDS_ALONE}*" if words_alone else ""
-            yield view(page.joined(notice, page.harmless(str(error)), alone), FREE)
+            yield self._unread(error)
+            return
+        async for view in self._answer(conversation):
+            yield view
+
+    async def _answer(self, conversation: Conversation) -> AsyncIterator[View]:
+        words, floor, opening = self.page.words, conversation.floor, self.opening
+        words_alone = opening.assistant is None
+        triage, notice = await asyncio.to_thread(self._screen, conversation)
+        conversation = conversation.with_last(triage=triage, notice=notice)
+        yield self.view(conversation, busy=True)
+        alone = f" {WORDS_ALONE}" if words_alone else ""
+        try:
+            if triage.level == "emergency" and words_alone:
+                yield self.view(conversation)
+                return
+            async for step in opening.wait():
+                waiting = conversation.with_last(trouble=f"{words['getting_ready']} {step}")
+                yield {**self.view(waiting, busy=True), "conversation": as_data(conversation)}
+            assert opening.assistant
+            floor = triage if words_alone else floor  # what was shown already is not lowered
+            asked, history = (
+                conversation.exchanges[-1].asked,
+                replace(conversation, exchanges=conversation.exchanges[:-1]),
+            )
+            reply: Reply = await asyncio.to_thread(opening.assistant.reply, asked, history.turns, floor)
+            yield self.view(conversation.with_last(reply=reply, triage=reply.triage))
+        except SpotterError as error:
+            yield self.view(conversation.with_last(trouble=f"{error}{alone}"))
         except Exception as error:  # a chat function that raises would leave the page stuck
             log.error("The reply failed (%s).", type(error).__name__)
-            yield view(page.joined(notice, page.BROKEN), FREE)
+            yield self.view(conversation.with_last(trouble=words["broken"]))
 
-    async def submit(self, text: str, messages: Any, session: Session) -> AsyncIterator[View]:
-        """Asks what is in the text box."""
-        if not text.strip():
-            yield NOTHING
-            return
-        async for view in self.ask([*page.turns_of(messages), Turn("user", text)], session, value=""):
-            yield view
-
-    async def choose(self, messages: Any, session: Session, chosen: gr.SelectData) -> AsyncIterator[View]:
-        """Asks an example or a suggestion."""
-        text = chosen.value["text"] if isinstance(chosen.value, dict) else chosen.value
-        async for view in self.ask([*page.turns_of(messages), Turn("user", text)], session):
-            yield view
-
-    async def edit(self, messages: Any, session: Session, edited: gr.EditData) -> AsyncIterator[View]:
-        """Asks a changed message in the place of the old one and all that followed."""
-        before = page.before(page.turns_of(messages), edited.index)
-        async for view in self.ask([*before, Turn("user", page.as_typed(edited.value))], session):
-            yield view
-
-    async def retry(self, messages: Any, session: Session, retried: gr.RetryData) -> AsyncIterator[View]:
-        """Asks the message again that led to a reply."""
-        turns = page.turns_of(messages)
-        async for view in self.ask(turns[: len(page.before(turns, retried.index)) + 1], session):
-            yield view
-
-    def undo(self, messages: Any, session: Session, undone: gr.UndoData) -> View:
-        """Takes a message and its reply back into the text box; what was said in it still counts."""
-        turns = page.turns_of(messages)
-        before = page.before(turns, undone.index)
-        triage, _ = self.opening.screen(turns, session.floor)
-        cards = page.cards_before([*before, turns[len(before)]], session.cards)
-        box = gr.update(value=turns[len(before)].text, **FREE)
-        return View(page.messages_of(before), box, Session(triage, cards), [page.NO_SOURCES, *cards][-1], gr.skip())
-
-    def stop(self, messages: Any, session: Session) -> View:
+    def stop(self, sent: gr.EventData) -> View:
         """Keeps what was asked and the notice on it, and says that there is no answer."""
-        turns = page.turns_of(messages)
-        asked = turns[: len(page.before(turns, len(turns))) + 1]
-        triage, advice = self.opening.screen(asked, session.floor)
-        text = page.joined(page.notice(advice, triage), page.STOPPED)
-        shown = page.messages_of([*asked, Turn("assistant", text)])
-        return NOTHING._replace(messages=shown, box=gr.update(**FREE), session=session._replace(floor=triage))
+        try:
+            conversation = read_conversation(sent._data.get("conversation"))
+            last = conversation.exchanges[-1:]
+            if not last or last[0].reply or last[0].trouble:  # stopped before the browser had heard of it
+                conversation = self._asking(sent)
+        except SpotterError as error:
+            return self._unread(error)
+        triage, notice = self._screen(conversation)
+        return self.view(conversation.with_last(triage=triage, notice=notice, trouble=self.page.words["stopped"]))
 
-    def clear(self) -> View:
-        """A new conversation."""
-        return View([], gr.update(value="", **FREE), Session(), page.NO_SOURCES, "")
+    def show(self, sent: gr.EventData) -> View:
+        """A conversation that the browser kept, or a new one; answers whose lines have changed are marked."""
+        try:
+            conversation = read_conversation(sent._data.get("conversation"))
+        except SpotterError as error:
+            return self._unread(error)
+        return self.view(conversation.checked(self.opening.library) if self.opening.library else conversation)
+
+    def _asking(self, sent: gr.EventData) -> Conversation:
+        """The sent conversation with the sent message; SpotterError when they cannot be read."""
+        data = sent._data
+        conversation, text, at = read_conversation(data.get("conversation")), data.get("text"), data.get("at")
+        if not isinstance(text, str) or not (at is None or (isinstance(at, int) and at >= 0)):
+            raise SpotterError("This message cannot be read. Please send it again.")
+        if at is not None:  # what a message said that is now replaced still counts
+            triage, _ = self._screen(conversation)
+            conversation = replace(conversation, floor=triage)
+        return replace(conversation.asking(text, at), id=conversation.id or uuid.uuid4().hex)
+
+    def _screen(self, conversation: Conversation) -> tuple[Triage, str]:
+        triage, notice = self.opening.screen(conversation.turns, conversation.floor)
+        number = self.opening.settings.emergency_number
+        failed = self.page.words["unscreened"].format(emergency_number=number) if triage.level != "none" else ""
+        return triage, notice or failed
+
+    def _unread(self, error: SpotterError) -> View:
+        """A new conversation that says what is wrong with the one that was sent."""
+        return self.view(Conversation(id=uuid.uuid4().hex).asking("").with_last(trouble=str(error)))
+
+
+class Panels:
+    """What the browser asks for besides the chat; each takes one value, as Gradio's server functions do."""
+
+    def __init__(self, opening: Opening, page: Page) -> None:
+        self.opening, self.page = opening, page
+
+    @property
+    def methods(self) -> list[Callable[[Any], Any]]:
+        """What page.js calls by name."""
+        return [self.ready, self.article, self.evals, self.status, self.export_as, self.feedback]
+
+    def ready(self, _: object) -> dict[str, str]:
+        """Whether the assistant is open, in words and as loading, ready or failed."""
+        if self.opening.assistant:
+            return {"text": self.page.words["ready"], "state": "ready"}
+        return {
+            "text": self.opening.problem or self.opening.step,
+            "state": "failed" if self.opening.over else "loading",
+        }
+
+    def article(self, stem: str) -> str:
+        """An article to read; the first one for an empty stem."""
+        return self.page.article(stem, self.opening.assistant.index) if self.opening.assistant else ""
+
+    def evals(self, _: object) -> dict[str, str]:
+        """The last kept figures, and the whole report as a document of its own."""
+        readme = (ROOT / "README.md").read_text(encoding="utf-8") if (ROOT / "README.md").is_file() else ""
+        headline = readme.partition("<!-- headline -->\n")[2].partition("<!-- /headline -->")[0]
+        report = REPORT.read_text(encoding="utf-8") if REPORT.is_file() else ""
+        return {"html": self.page.evals(headline, EVALS, bool(report)), "report": report}
+
+    def status(self, _: object) -> str:
+        """What is running, and what is degraded."""
+        words, opening = self.page.words, self.opening
+        rows: list[tuple[str, object]] = [(words["status_title"], self.ready(None)["text"])]
+        faults = []
+        if opening.assistant:
+            library = opening.assistant.index.library
+            whole = opening.assistant.classifier is not None
+            rows += [
+                (words["status_articles"], ", ".join(article.title for article in library.articles)),
+                (words["status_passages"], len(library.passages)),
+                (words["status_encoder"], encoder_id(opening.settings.encoder)),
+                (words["status_mode"], words["status_mode_quote"]),
+                (words["status_screen"], words["status_screen_whole" if whole else "status_screen_words"]),
+                ("Spotter", version("spotter")),
+            ]
+            faults = [*library.problems, *(() if whole else (WORDS_ALONE,))]
+        elif opening.problem:
+            faults = [opening.problem]
+        return self.page.status(rows, faults)
+
+    def export_as(self, sent: dict[str, Any]) -> dict[str, str]:
+        """The conversation as a Markdown file: all of it, or the summary for a professional."""
+        conversation = read_conversation(sent["conversation"])
+        if sent["what"] == "summary":
+            library = self.opening.library or Library(())
+            return {"name": "spotter-summary.md", "text": as_summary(conversation, self.page.words, library)}
+        return {"name": "spotter-conversation.md", "text": as_markdown(conversation, self.page.words)}
+
+    def feedback(self, sent: dict[str, Any]) -> str:
+        """Keeps what the reader said of a reply; gives the words of thanks, or what went wrong."""
+        try:
+            given = feedback_on(
+                read_conversation(sent["conversation"]),
+                int(sent["number"]),
+                str(sent["verdict"]),
+                str(sent["reason"]),
+                bool(sent["consent"]),
+            )
+            keep(given, self.opening.settings.feedback)
+        except SpotterError as error:
+            log.error("%s", error)
+            return self.page.words["no_feedback"]
+        return self.page.words["thanks"]
+
+
+def _function(method: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A method as a function, since Gradio marks what it serves with an attribute."""
+
+    @wraps(method)
+    def call(sent: Any) -> Any:
+        return method(sent)
+
+    return call
 
 
 def build_page(opening: Opening) -> gr.Blocks:
-    """The page: the chat on the left, the lines it quotes on the right."""
-    blocks = gr.Blocks(title=page.TITLE, fill_width=True, analytics_enabled=False)
-    with blocks:
-        session, timer = gr.State(Session()), gr.Timer(0.5)
-        with gr.Row(elem_id="top"):
-            gr.HTML(page.HEADER, elem_id="name")
-            status = gr.HTML(opening.status(), elem_id="status")
-            new = gr.Button("New chat", size="sm", elem_id="new", scale=0)
-        with gr.Row(elem_id="main"):
-            with gr.Column(scale=3, min_width=340):
-                messages = gr.Chatbot(
+    """The page: conversations on the left, the chat in the middle, the article on the right."""
+    page = Page(opening.settings.language)
+    chat, panels = Chat(opening, page), Panels(opening, page)
+    plain: dict[str, Any] = {"apply_default_css": False, "js_on_load": None}
+    with gr.Blocks(title=page.words["title"], fill_width=True, analytics_enabled=False) as blocks:
+        with gr.Row(elem_id="page"):
+            gr.HTML(page.rail(), elem_id="rail", **plain)
+            with gr.Column(elem_id="talk", min_width=0):
+                gr.HTML(page.toolbar(), elem_id="top", **plain)
+                shown = gr.HTML(
+                    chat.view(Conversation()),
                     elem_id="chat",
-                    show_label=False,
-                    container=False,
-                    placeholder=page.PLACEHOLDER,
-                    editable="user",
-                    buttons=["copy"],
-                    layout="bubble",
-                    latex_delimiters=[],
-                    autoscroll=False,
-                    feedback_options=None,
+                    html_template="${value.html}",
+                    apply_default_css=False,
+                    js_on_load=JS.read_text(encoding="utf-8"),
+                    server_functions=[_function(method) for method in panels.methods],
                 )
-                box = gr.Textbox(
-                    elem_id="box",
-                    label="Your question",
-                    show_label=False,
-                    placeholder="Ask about an exercise…",
-                    submit_btn="Ask",
-                    max_lines=6,
-                )
-            with gr.Column(scale=2, min_width=300, elem_id="aside"):
-                gr.HTML("<h2>Sources</h2>")
-                sources = gr.HTML(page.NO_SOURCES, elem_id="sources")
-        alert = gr.HTML("", elem_id="alert")
-
-        chat, state = Chat(opening), [messages, session]
-        hidden: Any = {"show_progress": "hidden", "api_visibility": "private"}
-        view: Any = {"outputs": [messages, box, session, sources, alert], **hidden}
-        asking: Any = [
-            box.submit(chat.submit, [box, *state], concurrency_limit=None, **view),
-            messages.example_select(chat.choose, state, concurrency_limit=None, **view),
-            messages.option_select(chat.choose, state, concurrency_limit=None, **view),
-        ]
-        asking += [
-            messages.edit(chat.edit, state, cancels=asking, concurrency_limit=None, **view),
-            messages.retry(chat.retry, state, cancels=asking, concurrency_limit=None, **view),
-        ]
-        for asked in asking:
-            asked.then(js=TO_THE_QUESTION, **hidden)
-        messages.undo(chat.undo, state, cancels=asking, **view)
-        box.stop(chat.stop, state, cancels=asking, **view)
-        gr.on([new.click, messages.clear], chat.clear, cancels=asking, **view)
-
-        def refresh() -> tuple[str, Any, Any]:
-            examples = gr.update(examples=[{"text": text} for text in opening.examples])
-            return opening.status(), examples if opening.over else gr.skip(), gr.Timer(active=not opening.over)
-
-        gr.on([blocks.load, timer.tick], refresh, outputs=[status, messages, timer], queue=False, **hidden)
+                gr.HTML(page.composer(), elem_id="ask-box", **plain)
+            gr.HTML(page.reader(), elem_id="reader", **plain)
+            gr.HTML("", elem_id="evals", **plain)
+            gr.HTML("", elem_id="status", **plain)
+        hidden: Any = {"outputs": shown, "show_progress": "hidden", "api_visibility": "private"}
+        asking = shown.submit(chat.submit, concurrency_limit=None, trigger_mode="multiple", **hidden)
+        shown.stop(chat.stop, cancels=asking, **hidden)
+        shown.select(chat.show, cancels=asking, concurrency_limit=None, trigger_mode="multiple", **hidden)
     return blocks
 
 
 def launch(opening: Opening, host: str, port: int) -> tuple[gr.Blocks, str]:
     """Serves the page and gives its address, then begins to open the assistant; raises SpotterError if it cannot."""
-    font = ["system-ui", "sans-serif"]
-    theme = gr.themes.Soft(primary_hue="teal", neutral_hue="slate", font=font, font_mono=["monospace"])
-    head = HEAD.format(css=CSS.read_text(encoding="utf-8"))
     blocks = build_page(opening)
     try:
         address: str = blocks.launch(
             server_name=host,
             server_port=port or _free_port(host),
-            theme=theme,
-            head=head,
+            head=HEAD.format(css=CSS.read_text(encoding="utf-8")),
             footer_links=[],
             ssr_mode=False,
             quiet=True,

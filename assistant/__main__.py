@@ -1,4 +1,4 @@
-"""The command line: ask, chat, index, doctor, train and batch."""
+"""The command line: ask, chat, index, doctor, train, batch and feedback."""
 
 import json
 import logging
@@ -250,6 +250,36 @@ def train(what: Annotated[What | None, typer.Argument(help="Only one of the two.
         print(f"{trained}:")
         for measured, share in shares.items():
             print(f"  {measured}: {share:.3f}")
+
+
+@app.command()
+def feedback(
+    target: Annotated[
+        Path | None, typer.Option("--export", metavar="CASES.jsonl", help="Write what may be used as eval cases.")
+    ] = None,
+) -> None:
+    """Lists what readers said of the page's answers."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from assistant.feedback import as_cases, kept
+    from assistant.settings import read_settings
+
+    path = read_settings().feedback
+    given = kept(path)
+    if target:
+        cases = as_cases(given)
+        lines = [json.dumps(case, ensure_ascii=False) + "\n" for case in cases]
+        target.write_text("".join(lines), encoding="utf-8")
+        print(f"{len(cases)} of {len(given)} with their messages, to be completed by hand: {target}")
+        return
+    table = Table("when", "verdict", "reason", "outcome", "level", "articles", "last message", title=path.name)
+    for one in given:
+        articles = ", ".join(dict.fromkeys(article for article, _, _ in one.cited))
+        asked = one.turns[-1] if one.turns else "(not kept)"
+        table.add_row(one.at, one.verdict, one.reason, one.outcome, one.level, articles, escape(asked))
+    Console().print(table)
 
 
 def _cases(lines: list[str]) -> tuple[list[dict[str, Any]], list[str]]:

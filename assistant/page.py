@@ -1,146 +1,195 @@
-"""What the web page shows of a reply: Markdown for the chat, escaped HTML for the cards and the status line."""
+"""What the web page shows, as HTML: a function of a conversation, an article and the state of the assistant."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from html import escape
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-from assistant.types import Citation, Claim, Notice, Reply, Triage, Turn
+import jinja2
+from markdown_it import MarkdownIt
+from markupsafe import Markup, escape
 
-TITLE = "Spotter"
-HEADER = (
-    f"<h1>{TITLE}</h1><p>Answers come only from the articles. Not medical advice. "
-    "No clinician has reviewed the safety rules.</p>"
-)
-UNSCREENED = (
-    "**The safety check did not work, so please be careful.** If anything feels wrong, stop and contact a doctor "
-    "today; in an emergency call {emergency_number}."
-)
-PLACEHOLDER = "## What would you like to know?\n\nSpotter quotes its articles and shows you the lines."
-NO_SOURCES = '<p class="empty">The lines that an answer quotes are shown here.</p>'
-BROKEN = "Something went wrong on our side, and there is no answer to this message. Please try it again."
-STOPPED = "Stopped before there was an answer. Retry asks again."
-HEADINGS = {"emergency": "### ⚠️ Get help now", "consult": "#### ⚠️ Safety notice"}
-"""Each level's heading; page.css tells the two apart by their rank."""
+from assistant.conversation import Conversation, behind, body, cited_by
+from assistant.index import Index
+from assistant.knowledge import Article, Library, plain
+from assistant.types import Passage, Reply, SpotterError
+
+HERE = Path(__file__).parent
+# What a reply or an article says is shown; no tag is obeyed, and nothing of it is fetched or followed.
+MARKDOWN = MarkdownIt("commonmark", {"html": False}).disable(["image", "link", "autolink", "reference"])
+MARK = re.compile(r"\[(\d+)\]")
+MARKED_WORD = re.compile(r"([^\s<>]*?)((?:\[\d+\])+)")
+TABLE = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
-def turns_of(messages: Iterable[Mapping[str, Any]]) -> tuple[Turn, ...]:
-    """The conversation in the chat's messages, whose content is a string or a list of strings and parts."""
-    turns = []
-    for message in messages:
-        content = message["content"]
-        parts = content if isinstance(content, list) else [content]
-        texts = [part if isinstance(part, str) else part.get("text", "") for part in parts]
-        text = "\n\n".join(filter(None, texts))
-        turns.append(Turn("user", as_typed(text)) if message["role"] == "user" else Turn("assistant", text))
-    return tuple(turns)
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Lines of an article that stand together: a list, a table, or a paragraph."""
+
+    tag: str
+    lines: tuple[Passage, ...]
+
+    @property
+    def items(self) -> Iterator[tuple[int, str, Passage | None]]:
+        """Depth, text and line: each line, and before a nested one the texts of the items that it stands under."""
+        above: tuple[str, ...] = ()
+        for line in self.lines:
+            for depth, text in enumerate(line.parents):
+                if line.parents[: depth + 1] != above[: depth + 1]:
+                    yield depth, text, None
+            above = (*line.parents, line.text)
+            yield len(line.parents), "", line
 
 
-def messages_of(turns: Iterable[Turn], suggestions: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """The chat's messages; the suggestions are offered under the last one."""
-    texts = [(turn.role, harmless(turn.text) if turn.role == "user" else turn.text) for turn in turns]
-    messages: list[dict[str, Any]] = [{"role": role, "content": text} for role, text in texts]
-    if suggestions:
-        messages[-1]["options"] = [{"value": text, "label": text} for text in suggestions]
-    return messages
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A section of an article as the page shows it, and a question about it."""
+
+    name: str
+    depth: int
+    question: str
+    blocks: tuple[Block, ...]
 
 
-def before(turns: Sequence[Turn], index: int | Sequence[int]) -> Sequence[Turn]:
-    """The turns before the question that a message of the chat, named by its index, is or answers."""
-    last = index if isinstance(index, int) else index[0]
-    asked = [at for at, turn in enumerate(turns[: last + 1]) if turn.role == "user"]
-    return turns[: asked[-1]] if asked else ()
+class Page:
+    """The page in one language."""
+
+    def __init__(self, language: str = "en") -> None:
+        """Raises SpotterError when there is no file of words for the language."""
+        path = HERE / f"page.{language}.toml"
+        if not path.is_file():
+            known = ", ".join(sorted(one.suffixes[0][1:] for one in HERE.glob("page.*.toml")))
+            raise SpotterError(f"There is no {path.name}. Set SPOTTER_LANGUAGE to one of: {known}.")
+        self.words: dict[str, str] = {
+            name: text.strip() for name, text in tomllib.loads(path.read_text(encoding="utf-8")).items()
+        }
+
+    @cached_property
+    def _macros(self) -> Any:
+        environment = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+        )
+        environment.filters |= {
+            "marked": marked,
+            "table": lambda text: Markup(TABLE.render(text)),
+            "answer": self._answer,
+            "cited": cited_by,
+            "behind": behind,
+            "place": lambda section: section.replace(" > ", " › "),
+            "shown": _shown,
+            "cells": _cells,
+        }
+        environment.globals |= {"t": SimpleNamespace(**self.words), "words": self.words}
+        return environment.get_template("page.html").module
+
+    def rail(self) -> str:
+        """The name, the views and the list of conversations, which the browser fills."""
+        return str(self._macros.rail())
+
+    def toolbar(self) -> str:
+        """What can be done with the whole conversation."""
+        return str(self._macros.toolbar())
+
+    def composer(self) -> str:
+        """The question box with what belongs to it."""
+        return str(self._macros.composer())
+
+    def reader(self) -> str:
+        """The empty panel in which an article is read."""
+        return str(self._macros.reader())
+
+    def chat(
+        self, conversation: Conversation, library: Library | None, *, busy: bool = False, examples: Sequence[str] = ()
+    ) -> str:
+        """The conversation, or the first screen when nothing was asked."""
+        articles = library.articles if library else ()
+        titles = {article.stem: article.title for article in articles}
+        return str(self._macros.chat(conversation, busy, examples, articles, titles))
+
+    def article(self, stem: str, index: Index) -> str:
+        """An article with its contents and every citable line at its place; the first one for an empty stem."""
+        articles = index.library.articles
+        article = index.library.by_stem.get(stem or articles[0].stem)
+        if article is None:
+            return str(self._macros.gone())
+        return str(self._macros.article(article, articles, tuple(self._sections(article, index))))
+
+    def evals(self, headline: str, command: str, report: bool) -> str:
+        """The figures of the last kept evals (a Markdown table), with room for the whole report if there is one."""
+        return str(self._macros.evals(headline, command, report))
+
+    def status(self, rows: Sequence[tuple[str, object]], faults: Sequence[str]) -> str:
+        """What is running, and what is degraded."""
+        return str(self._macros.status(rows, faults))
+
+    def _answer(self, reply: Reply, number: int) -> Markup:
+        """The answer's Markdown as HTML, its `[n]` marks as buttons that show source n."""
+        cited = cited_by(reply.claims)
+
+        def button(mark: re.Match[str]) -> str:
+            n = int(mark[1])
+            if not 1 <= n <= len(cited):
+                return mark[0]
+            label = self.words["source"].format(number=n, section=cited[n - 1].section.split(" > ")[-1])
+            return (
+                f'<button type="button" class="cite" data-cite="{number}-{n}" aria-label="{escape(label)}">{n}</button>'
+            )
+
+        def with_its_word(marked: re.Match[str]) -> str:
+            return f'<span class="whole">{marked[1]}{MARK.sub(button, marked[2])}</span>'
+
+        return Markup(MARKED_WORD.sub(with_its_word, MARKDOWN.render(body(reply))))
+
+    def _sections(self, article: Article, index: Index) -> Iterator[Section]:
+        """The article's sections in order, each with a question that it answers."""
+        kind_of = dict(zip(index.passages, index.section_kinds, strict=True))
+        wordings = dict(index.kinds.suggestions)
+        for path, group in groupby(article.passages, key=lambda passage: passage.section):
+            passages = tuple(group)
+            wording = wordings.get(kind_of.get(passages[0], ""), "")
+            about = self.words["what_about"].format(exercise=article.exercise, section=path[-1] if path else "")
+            question = re.sub(r"\bthis exercise\b", article.exercise.lower(), wording) or about
+            name = path[-1] if path and path[-1] != article.title else self.words["introduction"]
+            yield Section(name, max(len(path) - 1, 0), question, tuple(_blocks(passages, article)))
 
 
-def cards_before(turns: Sequence[Turn], cards: tuple[str, ...]) -> tuple[str, ...]:
-    """The cards that belong to the questions before the last one."""
-    return cards[: sum(turn.role == "user" for turn in turns) - 1]
+TAGS = {"bullet": "ul", "step": "ul", "row": "table", "header": "table"}
+"""The element of each kind of passage; the others are sentences of paragraphs."""
 
 
-def message(reply: Reply) -> str:
-    """The reply in the chat, as Markdown: the notice, then the answer or other wording, then the notes."""
-    notes = "\n\n".join(f"*{harmless(note)}*" for note in reply.notes)
-    return joined(notice(reply.notice.text, reply.triage), harmless(body(reply)), notes)
+def _blocks(passages: Sequence[Passage], article: Article) -> Iterator[Block]:
+    """Lists and tables as such, and sentences as the article's paragraphs."""
+    lines: list[Passage] = []
+    for passage in passages:
+        tag = TAGS.get(passage.kind, "p")
+        if lines:
+            apart = tag == "p" and "\n\n" in article.text[lines[-1].end : passage.start]
+            if apart or tag != TAGS.get(lines[-1].kind, "p"):
+                yield Block(TAGS.get(lines[-1].kind, "p"), tuple(lines))
+                lines = []
+        lines.append(passage)
+    if lines:
+        yield Block(TAGS.get(lines[-1].kind, "p"), tuple(lines))
 
 
-def joined(*parts: str) -> str:
-    """The parts that there are, as paragraphs."""
-    return "\n\n".join(part for part in parts if part)
+def _shown(passage: Passage) -> Markup:
+    """A line with its opening label in bold."""
+    label = passage.label if passage.kind != "faq" and passage.text.startswith(passage.label) else ""
+    return Markup("<b>{}</b>{}").format(label, passage.text[len(label) :]) if label else escape(passage.text)
 
 
-def notice(text: str, triage: Triage) -> str:
-    """The notice as a block quote under a heading that says in words how grave it is; empty when there is none."""
-    if not text:
-        return ""
-    lines = [HEADINGS.get(triage.level, HEADINGS["consult"]), "", *harmless(text).splitlines()]
-    return "\n".join(f"> {line}".rstrip() for line in lines)
+def _cells(passage: Passage, article: Article) -> list[str]:
+    """A table row's cells."""
+    return [
+        plain(cell) for cell in re.split(r"(?<!\\)\|", article.text[passage.start : passage.end].strip().strip("|"))
+    ]
 
 
-def body(reply: Reply) -> str:
-    """The answer, or the wording in its place: the reply's text without its notice and notes."""
-    if reply.answer or reply.outcome == "referred":
-        return reply.answer
-    notes = {f"*{note}*" for note in reply.notes}
-    parts = re.split(r"\n{2,}", reply.text)
-    return "\n\n".join(part for part in parts if not part.startswith("> ") and part not in notes)
-
-
-def harmless(text: str) -> str:
-    """Markdown that shows a tag or an image as it was typed, instead of obeying or fetching it."""
-    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text).replace("![", "!\\[")
-
-
-def as_typed(text: str) -> str:
-    """What was made harmless, as it was before."""
-    return text.replace("!\\[", "![").replace("&lt;", "<")
-
-
-def sources(reply: Reply, titles: Mapping[str, str]) -> str:
-    """The cards of the quoted lines, numbered as in the answer, and of those that the notice quotes."""
-    cards = [_card(citation, titles, number) for number, citation in enumerate(cited(reply.claims), start=1)]
-    behind = [_card(citation, titles) for citation in _unclaimed(reply.notice, reply.claims)]
-    if behind:
-        cards += ['<h3 class="behind">Quoted by the safety notice</h3>', *behind]
-    return "\n".join(cards) or '<p class="empty">This reply quotes no article.</p>'
-
-
-def cited(claims: Iterable[Claim]) -> list[Citation]:
-    """The claims' citations in the order of their first use, which is the order of the `[n]` marks."""
-    return list(dict.fromkeys(citation for claim in claims for citation in claim.citations))
-
-
-def _unclaimed(notice: Notice, claims: Iterable[Claim]) -> list[Citation]:
-    claimed = cited(claims)
-    return [citation for citation in notice.citations if citation not in claimed]
-
-
-def _card(citation: Citation, titles: Mapping[str, str], number: int | None = None) -> str:
-    mark = f'<span class="mark">[{number}]</span> ' if number else ""
-    title = escape(titles.get(citation.article, citation.article))
-    section = escape(citation.section.replace(" > ", " › "))
-    return (
-        f'<article class="source"><h3>{mark}{section}</h3><blockquote>{escape(citation.quote)}</blockquote>'
-        f'<p class="title">{title}</p></article>'
-    )
-
-
-def status(text: str, state: str, problems: Sequence[str] = ()) -> str:
-    """The status line; `state` is loading, ready or failed."""
-    lines = "".join(f"<li>{escape(problem)}</li>" for problem in problems)
-    shown = f"<details><summary>{_count(len(problems), 'file')} left out</summary><ul>{lines}</ul></details>"
-    return f'<div class="status {state}" role="status">{escape(text)}{shown if problems else ""}</div>'
-
-
-def alert(text: str, triage: Triage) -> str:
-    """What a screen reader announces at once: an emergency's notice, or nothing."""
-    words = re.sub(r"[*_#>]+", "", text) if triage.level == "emergency" else ""
-    return f'<div role="alert" class="unseen">{escape(words)}</div>'
-
-
-def ready(articles: int, passages: int) -> str:
-    """The status of an open library."""
-    return f"Ready: {_count(articles, 'article')}, {_count(passages, 'passage')}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def marked(text: str) -> Markup:
+    """Markdown as HTML, with any tag, image or link in it shown as it was typed."""
+    return Markup(MARKDOWN.render(text))

@@ -29,6 +29,10 @@ class Settings(BaseSettings):
     """A sentence-transformers name or path; empty for the packaged all-MiniLM-L6-v2."""
     host: str = "127.0.0.1"
     port: int = Field(default=7860, ge=0, le=65535)
+    language: str = "en"
+    """The page's words: the code of a file page.<code>.toml."""
+    feedback: Path = ROOT / "feedback.sqlite"
+    """Where the page keeps what its readers say of the answers."""
     emergency_number: str = "your local emergency number (112, 911 or 999)"
     crisis_contact: str = "your local crisis line (988 in the US and Canada, 116 123 in the UK and much of Europe)"
 

@@ -118,7 +118,7 @@ def bounds_text(bounds: Bounds) -> str:
 
 def headline(evals: Mapping[str, ModuleType], found: Results) -> str:
     """The figures that have a name, as a Markdown table, each beside what it is to reach."""
-    lines = ["| | figure (95 % interval) | goal |", "|---|---|---|"]
+    lines = ["| figure | value (95 % interval) | goal |", "|---|---|---|"]
     for _, figure, bounds in gated(found, evals):
         if "name" in bounds:
             sign = "≥" if "least" in bounds else "≤"

@@ -4,6 +4,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -11,38 +12,48 @@ import gradio as gr
 import pytest
 
 import app
-from app import NOTHING, Chat, Opening, Session, View
-from assistant import page
+from app import Chat, Opening, Panels, View
+from assistant.conversation import Conversation, Exchange, read_conversation
+from assistant.feedback import kept
+from assistant.page import Page
 from assistant.pipeline import WORDS_ALONE, Assistant
 from assistant.settings import ROOT, Settings
 from assistant.types import Citation, Claim, Notice, Reply, SpotterError, Triage, Turn
 
 CALM = Triage()
 GRAVE = Triage("emergency", "now")
-QUOTE = Citation("plank", "Form > Hips", 10, 31, "Keep <b>hips</b> level.")
+TEXT = "# Plank\n\n## Form\n\nKeep your hips level. Rest."
+QUOTE = Citation("plank", "Form", 18, 39, "Keep your hips level.")
 ANSWER = Reply(
     outcome="answered",
-    text="unused",
-    answer="Keep hips level.[1]",
-    claims=(Claim("Keep hips level.", (QUOTE,)),),
+    text="Keep your hips level.[1]\n\nSources:\n\n[1] Plank › Form: “Keep your hips level.”",
+    answer="Keep your hips level.[1]",
+    claims=(Claim("Keep your hips level.", (QUOTE,)),),
     triage=CALM,
     notice=Notice(),
     question="How?",
     suggestions=("Which muscles?", "How long?"),
 )
+REFERRED = replace(
+    ANSWER, outcome="referred", text="> **Stop.**", answer="", claims=(), triage=GRAVE, notice=Notice("**Stop.**")
+)
+PAGE = Page()
 
 
 class FakeAssistant:
     """Gives its replies in turn, the last one for ever; raises those that are errors; remembers what it was asked."""
 
+    classifier = None
+
     def __init__(self, *replies: Reply | Exception) -> None:
         self.replies = list(replies)
-        self.asked: list[tuple[str, tuple[Turn, ...], Triage]] = []
-        articles = (SimpleNamespace(stem="plank", title="The Plank & You"),)
-        self.index = SimpleNamespace(library=SimpleNamespace(articles=articles, passages=(1, 2), problems=()))
+        self.asked: list[tuple[str, list[str], Triage]] = []
+        article = SimpleNamespace(stem="plank", title="The Plank & You", text=TEXT)
+        library = SimpleNamespace(articles=(article,), passages=(1, 2), problems=(), by_stem={"plank": article})
+        self.index = SimpleNamespace(library=library)
 
     def reply(self, question: str, history: Sequence[Turn] = (), floor: Triage = CALM) -> Reply:
-        self.asked.append((question, tuple(history), floor))
+        self.asked.append((question, [turn.text for turn in history], floor))
         reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
         if isinstance(reply, Exception):
             raise reply
@@ -61,7 +72,11 @@ def opened(assistant: FakeAssistant) -> Chat:
     opening = FakeOpening(Settings())
     opening.assistant = cast(Assistant, assistant)
     opening._over.set()
-    return Chat(opening)
+    return Chat(opening, PAGE)
+
+
+def event(view: View | None = None, text: Any = None, at: Any = None) -> gr.EventData:
+    return gr.EventData(None, {"conversation": view and view["conversation"], "text": text, "at": at})
 
 
 def all_views(views: AsyncIterator[View]) -> list[View]:
@@ -71,79 +86,50 @@ def all_views(views: AsyncIterator[View]) -> list[View]:
     return asyncio.run(collect())
 
 
-def texts(view: View) -> list[tuple[str, str]]:
-    return [(message["role"], message["content"]) for message in view.messages]
+def ask(chat: Chat, text: str, view: View | None = None, at: int | None = None) -> View:
+    return all_views(chat.submit(event(view, text, at)))[-1]
 
 
-def edit(index: int, value: str) -> gr.EditData:
-    return gr.EditData(None, {"index": index, "value": value, "previous_value": ""})
+def conversation(view: View) -> Conversation:
+    return read_conversation(view["conversation"])
 
 
-def retry(index: int) -> gr.RetryData:
-    return gr.RetryData(None, {"index": index, "value": ""})
+def test_an_answer_ends_the_conversation_that_the_browser_keeps() -> None:
+    first, last = all_views(opened(FakeAssistant(ANSWER)).submit(event(text="How?")))
+    assert (first["busy"], last["busy"]) == (True, False)
+    assert conversation(first).exchanges == (Exchange("How?"),)
+    assert conversation(last).exchanges == (Exchange("How?", ANSWER),)
+    assert conversation(first).id == conversation(last).id != ""
 
 
-def undo(index: int) -> gr.UndoData:
-    return gr.UndoData(None, {"index": index, "value": ""})
-
-
-EMERGENCY = page.notice("**Stop.** Call for help.", GRAVE)
-REFERRED = replace(ANSWER, outcome="referred", answer="", claims=(), triage=GRAVE, notice=Notice("**Stop.**"))
-
-
-def test_an_answer_comes_with_its_numbered_sources_and_suggestions() -> None:
-    chat = opened(FakeAssistant(ANSWER))
-    last = all_views(chat.submit("How?", [], Session()))[-1]
-    card = (
-        '<article class="source"><h3><span class="mark">[1]</span> Form › Hips</h3>'
-        "<blockquote>Keep &lt;b&gt;hips&lt;/b&gt; level.</blockquote>"
-        '<p class="title">The Plank &amp; You</p></article>'
-    )
-    options = [{"value": text, "label": text} for text in ("Which muscles?", "How long?")]
-    assert last == View(
-        messages=[
-            {"role": "user", "content": "How?"},
-            {"role": "assistant", "content": "Keep hips level.[1]", "options": options},
-        ],
-        box=gr.update(submit_btn="Ask", stop_btn=False),
-        session=Session(CALM, (card,)),
-        sources=card,
-        alert='<div role="alert" class="unseen"></div>',
-    )
-
-
-def test_the_text_box_is_emptied_at_once_and_never_again() -> None:
-    first, *others = all_views(opened(FakeAssistant(ANSWER)).submit("How?", [], Session()))
-    assert first.box["value"] == ""
-    assert all("value" not in view.box for view in others)
-
-
-def test_an_empty_message_changes_nothing() -> None:
-    assistant = FakeAssistant(ANSWER)
-    assert all_views(opened(assistant).submit("  \n", [], Session())) == [NOTHING]
-    assert assistant.asked == []
+def test_the_server_is_told_the_conversation_with_every_message_and_keeps_none() -> None:
+    assistant = FakeAssistant(REFERRED, ANSWER)
+    first = ask(opened(assistant), "my chest")
+    second = ask(opened(assistant), "It passed", first)  # as after a restart
+    assert assistant.asked == [("my chest", [], CALM), ("It passed", ["my chest", "> **Stop.**"], GRAVE)]
+    assert [conversation(view).floor for view in (first, second)] == [GRAVE, CALM]
 
 
 @pytest.mark.parametrize(
     ("error", "shown"),
     [
-        (SpotterError("No <model>. Run: python -m assistant doctor"), "No &lt;model>. Run: python -m assistant doctor"),
-        (RuntimeError("the user's words"), page.BROKEN),
+        (SpotterError("No <model>. Run: python -m assistant doctor"), "No <model>. Run: python -m assistant doctor"),
+        (RuntimeError("the user's words"), PAGE.words["broken"]),
     ],
 )
 def test_a_reply_that_fails_is_a_clear_state_and_not_an_exception(
     error: Exception, shown: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    last = all_views(opened(FakeAssistant(error)).submit("How?", [], Session()))[-1]
-    assert texts(last) == [("user", "How?"), ("assistant", shown)]
-    assert last.box == gr.update(submit_btn="Ask", stop_btn=False)
+    last = ask(opened(FakeAssistant(error)), "How?")
+    assert conversation(last).exchanges == (Exchange("How?", trouble=shown),)
+    assert not last["busy"]
     assert "the user's words" not in caplog.text
 
 
 def test_a_reply_that_fails_keeps_the_notice_and_the_triage() -> None:
-    last = all_views(opened(FakeAssistant(RuntimeError())).submit("my chest", [], Session()))[-1]
-    assert texts(last)[-1] == ("assistant", f"{EMERGENCY}\n\n{page.BROKEN}")
-    assert last.session.floor == GRAVE
+    last = conversation(ask(opened(FakeAssistant(RuntimeError())), "my chest"))
+    assert last.exchanges[-1].notice == "**Stop.** Call for help."
+    assert (last.exchanges[-1].triage, last.floor) == (GRAVE, GRAVE)
 
 
 def test_a_question_waits_until_the_assistant_is_open() -> None:
@@ -157,150 +143,106 @@ def test_a_question_waits_until_the_assistant_is_open() -> None:
 
     opening = FakeOpening(Settings(), slow)
 
-    async def ask() -> list[str]:
+    async def watch() -> list[str]:
         shown = []
-        async for view in Chat(opening).submit("How?", [], Session()):
-            shown.append(view.messages[-1]["content"])
-            if "Indexing" in shown[-1]:
-                may_open.set()
-            elif "Loading" in shown[-1]:
+        async for view in Chat(opening, PAGE).submit(event(text="How?")):
+            if "Loading" in view["html"]:
+                shown.append("loading")
                 opening.start()
+            elif "Indexing 12 of 64 passages…" in view["html"]:
+                shown.append("indexing")
+                assert conversation(view).exchanges == (Exchange("How?"),)
+                may_open.set()
+            else:
+                shown.append("answer" if "hips" in view["html"] else "asked")
         return shown
 
-    assert asyncio.run(ask()) == [
-        "How?",
-        "*Getting ready. Loading the encoder…*",
-        "*Getting ready. Indexing 12 of 64 passages…*",
-        "Keep hips level.[1]",
-    ]
+    assert asyncio.run(watch()) == ["asked", "loading", "indexing", "answer"]
 
 
 def test_an_emergency_does_not_wait_for_the_assistant() -> None:
-    last = all_views(Chat(FakeOpening(Settings())).submit("my chest", [], Session()))[-1]
-    assert texts(last) == [("user", "my chest"), ("assistant", EMERGENCY)]
-    assert last.session.floor == GRAVE
-    assert last.alert == '<div role="alert" class="unseen">Stop. Call for help.</div>'
+    last = ask(Chat(FakeOpening(Settings()), PAGE), "my chest")
+    assert conversation(last).exchanges == (Exchange("my chest", None, GRAVE, "**Stop.** Call for help."),)
+    assert 'role="alert"' in last["html"]
+    assert PAGE.words["lost"] not in last["html"]
 
 
-def test_the_floor_is_handed_on_and_the_replys_triage_is_the_next_one() -> None:
-    assistant = FakeAssistant(REFERRED, ANSWER)
-    chat = opened(assistant)
-    first = all_views(chat.submit("my chest", [], Session()))[-1]
-    second = all_views(chat.submit("It passed", first.messages, first.session))[-1]
-    assert [floor for _, _, floor in assistant.asked] == [CALM, GRAVE]
-    assert assistant.asked[1][:2] == (
-        "It passed",
-        (Turn("user", "my chest"), Turn("assistant", page.notice("**Stop.**", GRAVE))),
-    )
-    assert (first.session.floor, second.session.floor) == (GRAVE, CALM)
-
-
-def test_the_floor_survives_edit_retry_undo_and_stop_and_ends_with_a_new_chat() -> None:
+def test_the_triage_survives_edit_retry_stop_and_restoring() -> None:
     assistant = FakeAssistant(REFERRED)
     chat = opened(assistant)
-    asked = all_views(chat.submit("my chest", [], Session()))[-1]
-
-    edited = all_views(chat.edit(asked.messages, asked.session, edit(0, "How?")))[-1]
-    assert assistant.asked[-1] == ("How?", (), GRAVE)
-    retried = all_views(chat.retry(edited.messages, edited.session, retry(1)))[-1]
-    assert assistant.asked[-1] == ("How?", (), GRAVE)
-    undone = chat.undo(retried.messages, retried.session, undo(1))
-    assert (undone.messages, undone.box["value"]) == ([], "How?")
-    stopped = chat.stop([{"role": "user", "content": "How?"}], undone.session)
-    assert texts(stopped)[-1] == ("assistant", f"{EMERGENCY}\n\n{page.STOPPED}")
-    floors = [view.session.floor for view in (asked, edited, retried, undone, stopped)]
-    assert floors == [GRAVE] * 5
-    assert chat.clear().session == Session()
+    asked = ask(chat, "my chest")
+    edited = ask(chat, "How?", asked, 0)
+    assert assistant.asked[-1] == ("How?", [], GRAVE)
+    retried = ask(chat, "How?", edited, 0)
+    stopped = chat.stop(event(retried, "Why?"))
+    assert conversation(stopped).exchanges[-1] == Exchange(
+        "Why?", None, GRAVE, "**Stop.** Call for help.", PAGE.words["stopped"]
+    )
+    shown = chat.show(event(stopped))
+    assert [conversation(view).floor for view in (asked, edited, retried, stopped, shown)] == [GRAVE] * 5
+    assert conversation(chat.show(event())).floor == CALM
 
 
-def test_a_message_that_was_stopped_or_undone_unanswered_still_counts() -> None:
+def test_a_message_that_is_replaced_before_it_was_answered_still_counts() -> None:
     chat = opened(FakeAssistant(ANSWER))
-    messages = [{"role": "user", "content": "my chest"}]
-    assert chat.stop(messages, Session()).session.floor == GRAVE
-    assert chat.undo(messages, Session(), undo(0)).session.floor == GRAVE
+    waiting = all_views(chat.submit(event(text="my chest")))[0]
+    waiting["conversation"]["floor"] = {}
+    assistant = FakeAssistant(ANSWER)
+    ask(opened(assistant), "How?", waiting, 0)
+    assert assistant.asked[-1][2] == GRAVE
 
 
-def test_undo_shows_the_sources_of_the_answer_that_is_now_the_last() -> None:
-    chat = opened(FakeAssistant(ANSWER, replace(ANSWER, claims=()), REFERRED))
-    first = all_views(chat.submit("One?", [], Session()))[-1]
-    second = all_views(chat.submit("Two?", first.messages, first.session))[-1]
-    undone = chat.undo(second.messages, second.session, undo(3))
-    assert texts(undone) == texts(first)
-    assert undone.sources == first.sources != second.sources
-    assert chat.undo(undone.messages, undone.session, undo(1)).sources == page.NO_SOURCES
+def test_what_is_stopped_before_the_browser_heard_of_it_is_kept() -> None:
+    chat = opened(FakeAssistant(ANSWER))
+    stopped = chat.stop(event(None, "my chest"))
+    assert [one.asked for one in conversation(stopped).exchanges] == ["my chest"]
+    assert conversation(stopped).floor == GRAVE
+
+
+def test_stopping_while_the_answer_is_made_adds_no_second_question() -> None:
+    chat = opened(FakeAssistant(ANSWER))
+    first = all_views(chat.submit(event(text="How?")))[0]
+    assert [one.asked for one in conversation(chat.stop(event(first, "How?"))).exchanges] == ["How?"]
 
 
 def test_an_edit_replaces_the_message_and_all_that_followed() -> None:
-    assistant = FakeAssistant(ANSWER)
-    chat = opened(assistant)
-    view = View([], None, Session(), None, None)
+    chat = opened(FakeAssistant(ANSWER))
+    view = None
     for question in ("One?", "Two?", "Three?"):
-        view = all_views(chat.submit(question, view.messages, view.session))[-1]
-    view = all_views(chat.edit(view.messages, view.session, edit(2, "Second?")))[-1]
-    assert [text for role, text in texts(view) if role == "user"] == ["One?", "Second?"]
-    assert len(view.session.cards) == 2
+        view = ask(chat, question, view)
+    assert view
+    edited = conversation(ask(chat, "Second?", view, 1))
+    assert [one.asked for one in edited.exchanges] == ["One?", "Second?"]
+    assert edited.id == conversation(view).id
 
 
-def test_an_example_and_a_suggestion_are_asked() -> None:
+@pytest.mark.parametrize("sent", [{"exchanges": "x"}, {"floor": {"level": "bad"}}, []])
+def test_a_conversation_that_cannot_be_read_is_told_and_not_raised(sent: Any) -> None:
+    chat = opened(FakeAssistant(ANSWER))
+    broken = gr.EventData(None, {"conversation": sent or "x", "text": "How?"})
+    for view in (all_views(chat.submit(broken))[-1], chat.show(broken), chat.stop(broken)):
+        assert "This conversation cannot be read" in view["html"]
+        assert not view["busy"]
+
+
+@pytest.mark.parametrize(("text", "at"), [(None, None), ("How?", -1), ("How?", "0")])
+def test_a_message_that_cannot_be_read_is_told_and_not_raised(text: Any, at: Any) -> None:
+    view = all_views(opened(FakeAssistant(ANSWER)).submit(event(None, text, at)))[-1]
+    assert "This message cannot be read" in view["html"]
+
+
+def test_a_restored_answer_whose_article_has_changed_is_marked() -> None:
     assistant = FakeAssistant(ANSWER)
     chat = opened(assistant)
-    for value in ({"text": "Which muscles?"}, "Which muscles?"):
-        all_views(chat.choose([], Session(), gr.SelectData(None, {"index": 0, "value": value})))
-    assert [question for question, _, _ in assistant.asked] == ["Which muscles?"] * 2
+    view = ask(chat, "How?")
+    assert PAGE.words["changed"] not in chat.show(event(view))["html"]
+    assistant.index.library.by_stem["plank"].text = TEXT.replace("Keep", "Hold")
+    assert PAGE.words["changed"] in chat.show(event(view))["html"]
+    assistant.index.library.by_stem.clear()
+    assert PAGE.words["changed"] in chat.show(event(view))["html"]
 
 
-def test_what_a_user_types_is_shown_as_typed_and_heard_as_typed() -> None:
-    typed = "a < b <img src=x onerror=y> ![z](http://example.com/z.png) & <3"
-    assistant = FakeAssistant(ANSWER)
-    chat = opened(assistant)
-    first = all_views(chat.submit(typed, [], Session()))[-1]
-    shown = "a < b &lt;img src=x onerror=y> !\\[z](http://example.com/z.png) & <3"
-    assert first.messages[0]["content"] == shown
-    all_views(chat.submit("And?", first.messages, first.session))
-    all_views(chat.edit(first.messages, first.session, edit(0, shown)))
-    assert [asked[0] for asked in assistant.asked] == [typed, "And?", typed]
-    assert assistant.asked[1][1][0] == Turn("user", typed)
-
-
-def test_a_message_may_be_a_string_or_a_list_of_parts() -> None:
-    parts = [{"type": "text", "text": "One."}, "Two.", {"type": "file"}]
-    messages: list[dict[str, Any]] = [{"role": "user", "content": "How?"}, {"role": "assistant", "content": parts}]
-    assert page.turns_of(messages) == (Turn("user", "How?"), Turn("assistant", "One.\n\nTwo."))
-
-
-def test_the_notice_stands_above_the_answer_and_the_notes_below() -> None:
-    notice = Notice("**Check first.**\n\nThe article says: “<i>rest</i>”", (QUOTE,))
-    reply = replace(ANSWER, triage=Triage("consult", "routine"), notice=notice, notes=("The model was slow.",))
-    assert page.message(reply) == (
-        "> #### ⚠️ Safety notice\n>\n> **Check first.**\n>\n> The article says: “&lt;i>rest&lt;/i>”\n\n"
-        "Keep hips level.[1]\n\n*The model was slow.*"
-    )
-
-
-def test_a_wording_in_place_of_an_answer_is_shown_without_the_notice_that_its_text_repeats() -> None:
-    text = "> ⚠️ Check first.\n>\n> Rest.\n\nThe articles don't cover that.\n\n*A note.*"
-    reply = replace(ANSWER, outcome="not_covered", text=text, answer="", claims=(), notes=("A note.",))
-    assert page.body(reply) == "The articles don't cover that."
-
-
-def test_lines_that_only_the_notice_quotes_have_cards_without_a_number() -> None:
-    other = replace(QUOTE, start=40, end=45, quote="Rest.")
-    shown = page.sources(replace(ANSWER, notice=Notice("Check.", (QUOTE, other))), {})
-    assert shown.count('class="source"') == 2
-    assert shown.count('class="mark"') == 1
-    assert shown.endswith(
-        '<h3 class="behind">Quoted by the safety notice</h3>\n<article class="source"><h3>Form › Hips</h3>'
-        '<blockquote>Rest.</blockquote><p class="title">plank</p></article>'
-    )
-
-
-def test_sources_are_numbered_by_first_use() -> None:
-    other = replace(QUOTE, start=40, end=45, quote="Rest.")
-    claims = (Claim("One", (other, QUOTE)), Claim("Two", (QUOTE,)))
-    assert page.cited(claims) == [other, QUOTE]
-
-
-def test_the_status_line_says_what_is_going_on() -> None:
+def test_the_status_says_what_is_going_on() -> None:
     def refuse(settings: Settings, progress: Any) -> Assistant:
         raise SpotterError("No articles in <here>. Add a .md file.")
 
@@ -308,31 +250,30 @@ def test_the_status_line_says_what_is_going_on() -> None:
         raise RuntimeError("secret")
 
     loading = FakeOpening(Settings())
-    states = [loading.status()]
+    states = [Panels(loading, PAGE).ready("")]
     loading._progress(12, 64)
-    states.append(loading.status())
+    states.append(Panels(loading, PAGE).ready(""))
     for open_assistant in (refuse, break_down):
         opening = FakeOpening(Settings(), open_assistant)
         opening._open()
-        states.append(opening.status())
-    states.append(opened(FakeAssistant(ANSWER)).opening.status())
+        states.append(Panels(opening, PAGE).ready(""))
+    states.append(Panels(opened(FakeAssistant(ANSWER)).opening, PAGE).ready(""))
     assert states == [
-        '<div class="status loading" role="status">Loading the encoder…</div>',
-        '<div class="status loading" role="status">Indexing 12 of 64 passages…</div>',
-        '<div class="status failed" role="status">No articles in &lt;here&gt;. Add a .md file.</div>',
-        '<div class="status failed" role="status">'
-        "Spotter could not start (RuntimeError). Run: python -m assistant doctor</div>",
-        '<div class="status ready" role="status">Ready: 1 article, 2 passages</div>',
+        {"text": "Loading the encoder…", "state": "loading"},
+        {"text": "Indexing 12 of 64 passages…", "state": "loading"},
+        {"text": "No articles in <here>. Add a .md file.", "state": "failed"},
+        {"text": "Spotter could not start (RuntimeError). Run: python -m assistant doctor", "state": "failed"},
+        {"text": "Ready", "state": "ready"},
     ]
 
 
-def test_the_status_line_names_the_files_that_could_not_be_read() -> None:
+def test_the_status_names_what_is_degraded() -> None:
     assistant = FakeAssistant(ANSWER)
     assistant.index.library.problems = ("a<b>.pdf: not an article",)
-    assert opened(assistant).opening.status() == (
-        '<div class="status ready" role="status">Ready: 1 article, 2 passages'
-        "<details><summary>1 file left out</summary><ul><li>a&lt;b&gt;.pdf: not an article</li></ul></details></div>"
-    )
+    shown = Panels(opened(assistant).opening, PAGE).status("")
+    assert "<li>a&lt;b&gt;.pdf: not an article</li>" in shown
+    assert f"<li>{WORDS_ALONE}</li>" in shown
+    assert "The Plank &amp; You" in shown
 
 
 def test_a_question_after_a_failed_start_is_told_what_to_do() -> None:
@@ -341,8 +282,8 @@ def test_a_question_after_a_failed_start_is_told_what_to_do() -> None:
 
     opening = FakeOpening(Settings(), refuse)
     opening._open()
-    last = all_views(Chat(opening).submit("How?", [], Session()))[-1]
-    assert texts(last)[-1] == ("assistant", f"No articles. Add a .md file.\n\n*{WORDS_ALONE}*")
+    last = conversation(ask(Chat(opening, PAGE), "How?"))
+    assert last.exchanges[-1].trouble == f"No articles. Add a .md file. {WORDS_ALONE}"
 
 
 def test_the_examples_are_four_questions_that_the_library_suggests() -> None:
@@ -352,11 +293,28 @@ def test_the_examples_are_four_questions_that_the_library_suggests() -> None:
     assert [question for question, _, _ in assistant.asked] == ["Hello", "a", "b", "c"]
 
 
-def test_a_screen_without_rules_gives_the_cautious_notice(tmp_path: Any) -> None:
-    opening = Opening(Settings(safety=tmp_path, emergency_number="555"))
-    triage, advice = opening.screen([Turn("user", "How?")], CALM)
-    assert (triage.level, triage.urgency) == ("consult", "today")
-    assert advice == page.UNSCREENED.format(emergency_number="555")
+def test_a_screen_without_rules_gives_the_cautious_notice(tmp_path: Path) -> None:
+    chat = Chat(Opening(Settings(safety=tmp_path, emergency_number="555")), PAGE)
+    chat.opening.problem = "No rules."
+    chat.opening._over.set()
+    first = conversation(ask(chat, "How?"))
+    assert (first.floor.level, first.floor.urgency) == ("consult", "today")
+    assert first.exchanges[-1].notice == PAGE.words["unscreened"].format(emergency_number="555")
+
+
+def test_feedback_is_kept_and_a_file_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+    chat = opened(FakeAssistant(ANSWER))
+    data = {"conversation": ask(chat, "How?")["conversation"], "number": 0, "verdict": "up", "reason": "", "consent": 0}
+    for path, told in ((tmp_path / "kept.sqlite", "thanks"), (tmp_path, "no_feedback")):
+        opening = FakeOpening(Settings(feedback=path))
+        assert Panels(opening, PAGE).feedback(data) == PAGE.words[told]
+    assert [one.verdict for one in kept(tmp_path / "kept.sqlite")] == ["up"]
+
+
+def test_the_evals_are_those_of_the_readme() -> None:
+    shown = Panels(FakeOpening(Settings()), PAGE).evals("")["html"]
+    assert "<td>unseen articles: every needed fact stated and cited</td>" in shown
+    assert "python -m evals --keep" in shown
 
 
 def test_no_event_of_the_page_is_offered_as_an_api() -> None:
@@ -365,6 +323,11 @@ def test_no_event_of_the_page_is_offered_as_an_api() -> None:
 
     blocks = asyncio.run(build())
     assert {event["api_visibility"] for event in blocks.config["dependencies"]} == {"private"}
+
+
+def test_a_language_without_a_file_of_words_is_refused() -> None:
+    with pytest.raises(SpotterError, match="Set SPOTTER_LANGUAGE to one of: en"):
+        app.build_page(FakeOpening(Settings(language="xx")))
 
 
 def test_the_page_can_be_served_before_anything_heavy_is_loaded() -> None:

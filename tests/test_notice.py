@@ -1,4 +1,4 @@
-"""No path drops a notice: whatever is said, edited, retried, undone or stopped, through every door."""
+"""No path drops a notice: whatever is said, edited, retried, stopped or restored, through every door."""
 
 import asyncio
 import json
@@ -13,10 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from app import Chat, Opening, Session, View
+from app import Chat, Opening, View
 from assistant import safety
 from assistant.__main__ import app
+from assistant.conversation import read_conversation
 from assistant.encoder import EncoderError
+from assistant.page import Page
 from assistant.pipeline import WORDS_ALONE, Assistant, ScreenOnly
 from assistant.rules import load_rules
 from assistant.settings import ROOT, Settings
@@ -46,7 +48,7 @@ def real(assistant: Assistant) -> Chat:
     opening = Opening(assistant.settings)
     opening.assistant = assistant
     opening._over.set()
-    return Chat(opening)
+    return Chat(opening, Page())
 
 
 def last(views: AsyncIterator[View]) -> View:
@@ -57,26 +59,18 @@ def last(views: AsyncIterator[View]) -> View:
 
 
 def act(chat: Chat, action: str, text: str, view: View) -> View:
-    index = max(len(view.messages) - 1, 0)
-    if action == "edit" and view.messages:
-        first = gr.EditData(None, {"index": 0, "value": text or "And?", "previous_value": ""})
-        return last(chat.edit(view.messages, view.session, first))
-    if action == "retry" and view.messages:
-        return last(chat.retry(view.messages, view.session, gr.RetryData(None, {"index": index, "value": ""})))
-    if action == "undo" and len(view.messages) > 1:
-        undone = chat.undo(view.messages, view.session, gr.UndoData(None, {"index": index, "value": ""}))
-        return last(chat.submit(text or "And?", undone.messages, undone.session))
-    if action == "stop" and view.messages:
-        stopped = chat.stop(view.messages, view.session)
-        return last(chat.submit(text or "And?", stopped.messages, stopped.session))
-    return last(chat.submit(text or "And?", view.messages, view.session))
+    at = {"edit": 0, "retry": len(read_conversation(view["conversation"]).exchanges) - 1}.get(action)
+    sent = gr.EventData(None, {"conversation": view["conversation"], "text": text or "And?", "at": at})
+    if action == "stop":
+        return chat.stop(sent)
+    return chat.show(sent) if action == "restore" else last(chat.submit(sent))
 
 
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     grave=st.sampled_from(GRAVE),
     actions=st.lists(
-        st.tuples(st.sampled_from(["submit", "edit", "retry", "undo", "stop"]), st.sampled_from(AFTERWARDS)),
+        st.tuples(st.sampled_from(["submit", "edit", "retry", "stop", "restore"]), st.sampled_from(AFTERWARDS)),
         min_size=1,
         max_size=4,
     ),
@@ -85,12 +79,13 @@ def test_on_the_page_an_emergency_stays_until_it_is_taken_back(
     assistant: Assistant, grave: str, actions: list[tuple[str, str]]
 ) -> None:
     chat = real(assistant)
-    view = last(chat.submit(grave, [], Session()))
+    view = last(chat.submit(gr.EventData(None, {"text": grave})))
     for action, text in actions:
         view = act(chat, action, text, view)
-        assert view.session.floor.level == "emergency"
-        assert view.messages[-1]["content"].startswith("> ### ⚠️ Get help now")
-        assert "Starting Position" not in view.messages[-1]["content"]
+        assert read_conversation(view["conversation"]).floor.level == "emergency"
+        shown = view["html"].rpartition('<article class="exchange"')[2]
+        assert 'role="alert"' in shown
+        assert "Starting Position" not in shown
 
 
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

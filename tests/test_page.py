@@ -1,119 +1,138 @@
-import os
-import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
+import re
+from dataclasses import replace
+from html import unescape
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from test_conversation import BACK, REPLY, TALK
 
-from assistant.settings import ROOT
+from assistant import page as pages
+from assistant.conversation import Conversation, Exchange
+from assistant.knowledge import Library, read_article
+from assistant.page import Page
+from assistant.pipeline import Assistant
+from assistant.types import Claim, Notice, Triage
 
-PATIENCE = 120_000
-"""In milliseconds; the encoder may have to be loaded and the articles indexed on a slow machine."""
-# A browser for one page and nothing else: no sandbox (there is none in a container) and no errands of its own.
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-default-apps",
-    "--disable-sync",
-    "--no-first-run",
-]
+PAGE = Page()
+LIBRARY = Library((read_article("# Plank & Co\n\n## Form\n\nKeep your hips level.", "plank"),))
 
 
-@pytest.fixture
-def chromium() -> str:
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if not found and os.environ.get("CI") == "true":
-        pytest.fail("CI has no Chromium: apt-get install chromium")
-    if not found:
-        pytest.skip("no Chromium on the path: apt-get install chromium")
-    return found
+def shown(*exchanges: Exchange, busy: bool = False) -> str:
+    return PAGE.chat(Conversation("1", exchanges=exchanges), LIBRARY, busy=busy)
 
 
-@pytest.fixture
-def address(tmp_path: Path) -> Iterator[str]:
-    """The real page in a process of its own, with an empty cache."""
-    settings = {"SPOTTER_HOST": "127.0.0.1", "SPOTTER_PORT": "0", "SPOTTER_CACHE": str(tmp_path / "cache")}
-    with subprocess.Popen(
-        [sys.executable, "app.py"], cwd=ROOT, env={**os.environ, **settings}, stdout=subprocess.PIPE, text=True
-    ) as server:
-        try:
-            assert server.stdout
-            yield server.stdout.readline().removeprefix("Spotter: ").strip()
-        finally:
-            server.terminate()
+def test_the_first_screen_says_what_it_does_and_offers_questions_and_articles() -> None:
+    html = PAGE.chat(Conversation(), LIBRARY, examples=["How <i>?"])
+    for words in (PAGE.words["does"], PAGE.words["does_not"]):
+        assert words in unescape(html)
+    assert 'data-ask="How &lt;i&gt;?"' in html
+    assert '<button type="button" data-article="plank">Plank &amp; Co</button>' in html
 
 
-@pytest.fixture
-def opened(chromium: str, address: str) -> Iterator[tuple[Page, set[str | None]]]:
-    """The page in a browser, and the hosts that it asks for anything."""
-    hosts: set[str | None] = set()
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        page = browser.new_page(viewport={"width": 1280, "height": 800})
-        page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
-        page.set_default_timeout(PATIENCE)
-        expect.set_options(timeout=PATIENCE)
-        page.goto(address)
-        yield page, hosts
-        browser.close()
+def test_a_mark_becomes_a_button_for_the_source_of_its_number() -> None:
+    html = shown(Exchange("How?", REPLY))
+    label = 'aria-label="Source 1: Form">1</button>'
+    assert f'<span class="whole">level.<button type="button" class="cite" data-cite="0-1" {label}' in html
+    assert 'id="source-0-1"' in html
+    assert "<blockquote>Keep your hips level.</blockquote>" in html
+    assert 'data-article="plank" data-start="18" data-end="39"' in html
 
 
-def test_a_conversation_in_a_real_browser(opened: tuple[Page, set[str | None]]) -> None:
-    page, hosts = opened
-    box = page.get_by_role("textbox", name="Your question")
-    replies = page.locator("#chat [data-testid=bot]")
-    cards = page.locator("#sources .source")
+def test_a_number_in_brackets_that_is_no_citation_stays_as_it_is() -> None:
+    html = shown(Exchange("How?", replace(REPLY, text="Level.[1][9] See [7].", answer="Level.[1][9] See [7].")))
+    text = re.sub(r"<[^>]+>", "", html)
+    assert "Level.1[9] See [7]." in text
 
-    def ask(question: str) -> None:
-        box.fill(question)
-        box.press("Enter")
 
-    # The question is put while the encoder is still being loaded, and answered when it is.
-    ask("What muscles do heel kicks work?")
-    expect(page.get_by_text("Ready: ")).to_be_visible()
-    expect(replies.last).to_contain_text("[1]")
-    expect(cards.first).to_contain_text("[1]")
-    assert cards.first.locator("blockquote").inner_text().strip()
-    expect(page.get_by_role("alert")).to_be_empty()
+def test_the_notice_stands_above_the_answer_and_its_own_lines_below() -> None:
+    html = shown(Exchange("How?", REPLY, REPLY.triage))
+    order = [
+        html.index(part) for part in ('class="notice consult"', 'class="answer"', "Quoted by the safety notice (1)")
+    ]
+    assert order == sorted(order)
+    claimed = replace(REPLY, claims=(*REPLY.claims, Claim("Stop if your back hurts.", (BACK,))))
+    assert "Quoted by the safety notice" not in shown(Exchange("How?", claimed, REPLY.triage))
 
-    ask("my chest feels tight")
-    expect(replies).to_have_count(2)
-    expect(replies.last.locator("blockquote h3")).to_contain_text("Get help now")
-    expect(page.get_by_role("alert")).not_to_be_empty()
 
-    ask("How do I do heel kicks?")
-    expect(replies).to_have_count(3)
-    expect(page.get_by_role("button", name="Ask")).to_be_enabled()  # the reply is whole: it would close the edit
-    page.get_by_role("button", name="Edit").last.click()
-    page.locator("#chat textarea").fill("What are the benefits of heel kicks?")
-    page.get_by_role("button", name="Submit").first.click()
-    expect(page.locator("#chat [data-testid=user]").last).to_contain_text("benefits")
-    expect(page.get_by_role("button", name="Ask")).to_be_enabled()
-    page.get_by_role("button", name="Edit").nth(1).click()
-    page.locator("#chat textarea").fill("Which mistakes are common?")
-    page.get_by_role("button", name="Submit").first.click()
-    expect(replies).to_have_count(2)
-    expect(page.get_by_text("my chest feels tight", exact=True)).to_have_count(0)
+def test_an_emergency_is_an_alert_and_only_the_last_notice_is_spelled_out() -> None:
+    grave = Exchange("chest", replace(REPLY, notice=Notice("**Stop.**")), Triage("emergency", "now"))
+    html = shown(grave, grave)
+    assert html.count('role="alert"') == 1
+    assert html.count("<h3><span") == 1
+    assert html.count(PAGE.words["notice_earlier"]) == 1
+    assert html.count("<strong>Stop.</strong>") == 2
 
-    # No edit took the notice away, and there is no coaching: no line of an article, in the chat or beside it.
-    expect(replies.last.locator("blockquote h3")).to_contain_text("Get help now")
-    assert replies.last.inner_text() == replies.last.locator("blockquote").inner_text()
-    expect(cards).to_have_count(0)
 
-    page.get_by_role("button", name="New chat").click()
-    expect(page.locator("#chat .example")).to_have_count(4)
-    page.locator("#chat .example").first.click()
-    expect(cards.first).to_be_visible()
-    page.locator("#chat .option").first.click()
-    expect(replies).to_have_count(2)
-    expect(page.locator("#chat blockquote")).to_have_count(0)
-    expect(box).to_be_editable()
-    expect(page.get_by_role("button", name="Ask")).to_be_enabled()
-    assert hosts == {"127.0.0.1"}
+def test_nothing_that_a_person_or_an_article_says_is_obeyed() -> None:
+    bad = "<img src=x onerror=y> ![z](http://example.com/z.png) [l](http://example.com) {{ t.you }} ${value}"
+    reply = replace(REPLY, text=bad, answer=bad, notes=(bad,), suggestions=(bad,), notice=Notice(bad))
+    html = shown(Exchange(bad, reply, REPLY.triage), Exchange(bad, trouble=bad))
+    assert not re.search(r"<(img|a)\b", html)
+    assert html.count("{{ t.you }} ${value}") >= 6
+
+
+def test_each_state_of_an_exchange_is_said_in_words() -> None:
+    assert PAGE.words["looking"] in shown(Exchange("How?"), busy=True)
+    assert PAGE.words["lost"] in shown(Exchange("How?"))
+    assert "No rules." in shown(Exchange("How?", trouble="No rules."))
+    assert PAGE.words["changed"] in shown(Exchange("How?", REPLY, changed=True))
+
+
+def test_an_article_holds_every_line_at_its_place_and_a_question_to_each_section(assistant: Assistant) -> None:
+    html = PAGE.article("", assistant.index)
+    article = assistant.index.library.articles[0]
+    places = [(int(start), int(end)) for start, end in re.findall(r'data-start="(\d+)" data-end="(\d+)"', html)]
+    assert places == [(passage.start, passage.end) for passage in article.passages]
+    text = unescape(re.sub(r"<[^>]+>", "", html))
+    assert all(passage.text in text for passage in article.passages)
+    sections = dict.fromkeys(passage.section for passage in article.passages)
+    assert html.count("data-fill=") == html.count('href="#section-') == len(sections)
+    assert 'data-fill="Which muscles work in heel kicks?"' in html
+
+
+def test_tables_lists_and_paragraphs_keep_their_shape(assistant: Assistant) -> None:
+    text = (
+        "# Toe Taps\n\nStand in front of a step. Tap it with one foot.\n\nThen change feet.\n\n"
+        "- A\n  - B\n\n1. Go\n\n| level | sets |\n|---|---|\n| new | 2 |\n"
+    )
+    article = read_article(text, "toe-taps")
+    (section,) = PAGE._sections(article, assistant.index)
+    assert [(block.tag, len(block.lines)) for block in section.blocks] == [("p", 2), ("p", 1), ("ul", 2), ("table", 2)]
+    html = str(PAGE._macros.article(article, (article,), (section,)))
+    assert "<th>level</th><th>sets</th></tr>" in html
+    assert "<td>new</td><td>2</td></tr>" in html
+    assert re.sub(r"</?span[^>]*>", "", html).count('<li class="deep-0">A</li><li class="deep-1">B</li>') == 1
+    assert 'data-number="1"' in html
+
+
+def test_an_article_that_is_gone_is_said_to_be(assistant: Assistant) -> None:
+    assert PAGE.words["no_article"] in PAGE.article("gone", assistant.index)
+
+
+def test_every_word_of_the_page_is_in_the_file_of_words_and_every_word_of_it_is_used() -> None:
+    here = Path(pages.__file__).parent
+    code = "".join((here / name).read_text() for name in ("page.html", "page.js", "page.py", "conversation.py"))
+    code += (here.parent / "app.py").read_text()
+    used = set(
+        re.findall(
+            r"(?:\bt\.|words\.)(\w+)|words\[\"(\w+)\"\]|words\['(\w+)'\]|\"(summary_\w+|status_screen\w*)\"", code
+        )
+    )
+    names = {name for found in used for name in found if name}
+    composed = {f"level_{level}" for level in ("none", "consult", "emergency")}
+    composed |= {f"view_{view}" for view in ("chat", "article", "evals", "status")} | {"export", "summary"}
+    assert names | composed == set(PAGE.words)
+
+
+def test_the_summary_and_the_page_can_be_in_another_language(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("page.html", "page.en.toml"):
+        text = (pages.HERE / name).read_text().replace('ask = "Ask"', 'ask = "Fragen"')
+        (tmp_path / name.replace(".en.", ".de.")).write_text(text)
+    monkeypatch.setattr(pages, "HERE", tmp_path)
+    assert ">Fragen</button>" in Page("de").composer()
+
+
+def test_a_whole_conversation_is_shown_in_order() -> None:
+    html = PAGE.chat(TALK, LIBRARY)
+    asked = re.findall(r'<div class="asked"><p>([^<]+)</p>', html)
+    assert asked == [one.asked for one in TALK.exchanges]
