@@ -12,7 +12,7 @@ test: install
 	$(BIN)/python -m pytest
 
 test-page: install
-	$(BIN)/python -m pytest -m page
+	$(BIN)/python -m pytest -m "page or slow"
 
 screenshots: install
 	PYTHONPATH=. $(BIN)/python tests/screenshots.py

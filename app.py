@@ -275,12 +275,12 @@ class Panels:
         return self.page.status(rows, faults)
 
     def export_as(self, sent: dict[str, Any]) -> dict[str, str]:
-        """The conversation as a Markdown file: all of it, or the summary for a professional."""
+        """The conversation as Markdown with a name for its file: all of it, or the summary for a professional."""
         conversation = read_conversation(sent["conversation"])
         if sent["what"] == "summary":
             library = self.opening.library or Library(())
-            return {"name": "spotter-summary.md", "text": as_summary(conversation, self.page.words, library)}
-        return {"name": "spotter-conversation.md", "text": as_markdown(conversation, self.page.words)}
+            return {"name": "spotter-summary", "text": as_summary(conversation, self.page.words, library)}
+        return {"name": "spotter-conversation", "text": as_markdown(conversation, self.page.words)}
 
     def feedback(self, sent: dict[str, Any]) -> str:
         """Keeps what the reader said of a reply; gives the words of thanks, or what went wrong."""

@@ -129,6 +129,11 @@ ASKING = re.compile(
 )
 
 
+def asks(message: str) -> bool:
+    """Whether any sentence of a message asks for something."""
+    return any(ASKING.search(message[start:end]) for start, end in sentence_spans(message))
+
+
 def _leans(message: str, names_an_exercise: bool) -> bool:
     """Whether a message needs the ones before it: it opens or points like a reply, or is too short to stand alone."""
     content = content_words(message)

@@ -11,28 +11,31 @@ const words = JSON.parse(at("words").dataset.words);
 const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
-let conversation = props.value.conversation, busy = false, asked = null, editing = null, waiting = 0, down = false, left = null;
+let conversation = props.value.conversation, busy = false, asked = null, editing = null, waiting = 0, down = false, left = null, arrived = false, stopping = false;
 
 // --- what is told beside the conversation ---
 const tell = text => { at("told").textContent = text; };
 
 function lost() {
   down = true;
+  at("ready").textContent = words.offline;
+  at("ready").dataset.state = "failed";
   tell(asked ? words.unreachable : words.unreachable_now);
   if (asked) {
     at("question").value = asked.text;
+    keepDraft();
     editing = asked.at ?? null;
     at("editing").hidden = editing === null;
     setBusy(false);
     element.querySelector(".log").removeAttribute("aria-busy");
-    all(".looking", element).forEach(one => one.remove());
+    all(".pending", element).forEach(one => one.remove());
   }
 }
 
 async function checkServer() {
   try {
     await fetch(location.pathname, {method: "HEAD", cache: "no-store"});
-    if (down) { down = false; tell(words.reached); }
+    if (down) { down = false; awaitReady(words.reached); }
   } catch { lost(); }
 }
 
@@ -53,7 +56,23 @@ function setBusy(now) {
     checkServer();
     all(".looking", element).forEach(one => { one.textContent = words.still_looking; });
   }, PATIENCE);
-  else asked = null;
+  else {
+    asked = null;
+    if (at("told").textContent === words.busy) tell("");
+  }
+}
+
+// What was just asked stands in the conversation before the server has heard of it.
+function pending(text, place) {
+  const log = element.querySelector(".log"), one = document.createElement("div");
+  all(".exchange", log).slice(place ?? Infinity).forEach(later => later.remove());
+  log.querySelector(".welcome")?.remove();
+  one.className = "exchange pending";
+  one.innerHTML = '<div class="asked"><p></p></div><div class="replied"><p class="looking"></p></div>';
+  one.querySelector("p").textContent = text;
+  one.querySelector(".looking").textContent = words.looking;
+  log.append(one);
+  toLast();
 }
 
 function ask(text, place = null) {
@@ -61,15 +80,24 @@ function ask(text, place = null) {
   if (busy) { tell(words.busy); return; }
   tell("");
   asked = {text, at: place};
+  stopping = false;
   show("chat");
   setBusy(true);
-  at("question").value = "";
   cancelEdit();
+  if (text.length <= LIMIT) at("question").value = "";  // what is too long is kept, to be shortened
   resize();
+  keepDraft();
+  pending(text, place);
   trigger("submit", {...asked, conversation});
 }
 
-function cancelEdit() { editing = null; at("editing").hidden = true; }
+function cancelEdit() {
+  if (editing !== null) at("question").value = "";
+  editing = null;
+  at("editing").hidden = true;
+}
+
+const keepDraft = () => sessionStorage.setItem("draft", at("question").value);
 
 function resize() {
   const box = at("question");
@@ -86,7 +114,7 @@ function saved() {
 }
 
 function save() {
-  if (!conversation.exchanges.length) return;
+  if (!conversation.exchanges.length || JSON.stringify(stored(conversation.id)) === JSON.stringify(conversation)) return;
   sessionStorage.setItem(KEY + "open", conversation.id);
   try { localStorage.setItem(KEY + conversation.id, JSON.stringify({at: Date.now(), conversation})); }
   catch { tell(words.full); }
@@ -94,11 +122,12 @@ function save() {
 
 function listConversations() {
   const list = at("conversations");
-  list.replaceChildren(...saved().map(({conversation: one}) => {
+  list.replaceChildren(...saved().map(({conversation: one, at: when}) => {
     const title = one.exchanges[0].asked.slice(0, TITLE), item = document.createElement("li");
     const open = document.createElement("button"), remove = document.createElement("button");
     open.type = remove.type = "button";
     open.textContent = title;
+    open.title = `${one.exchanges[0].asked}\n${new Date(when).toLocaleString()}`;
     open.dataset.open = one.id;
     if (one.id === conversation.id) open.setAttribute("aria-current", "true");
     remove.textContent = "×";
@@ -110,17 +139,20 @@ function listConversations() {
   if (!list.children.length) list.innerHTML = "<li class=quiet></li>", list.firstChild.textContent = words.no_conversations;
 }
 
-function open(data) {
+function open(data, said = "") {
   if (data) sessionStorage.setItem(KEY + "open", data.id); else sessionStorage.removeItem(KEY + "open");
-  asked = null;
+  setBusy(false);
   cancelEdit();
+  tell(said);
   trigger("select", {conversation: data});
 }
 
 function drop(id) {
+  if (!confirm(words.delete_sure)) return;
   localStorage.removeItem(KEY + id);
   if (id === conversation.id) open(null);
   listConversations();
+  at("question").focus();
 }
 
 const stored = id => saved().find(one => one.conversation.id === id)?.conversation ?? null;
@@ -128,14 +160,16 @@ const stored = id => saved().find(one => one.conversation.id === id)?.conversati
 // --- what comes from the server ---
 watch("value", () => {
   if (down) { down = false; tell(""); }
-  const before = conversation;
+  const before = conversation, away = document.body.dataset.view !== "chat";
   left = null;
   conversation = props.value.conversation;
   if (busy !== props.value.busy) setBusy(props.value.busy);
+  if (busy && stopping) trigger("stop", {conversation});  // it was stopped before the server had begun
   save();
   listConversations();
   all("[data-do=export]").forEach(one => { one.hidden = !conversation.exchanges.length; });
   if (before.id !== conversation.id || before.exchanges.length !== conversation.exchanges.length || !busy) toLast();
+  arrived ||= away;
 });
 
 function toLast() {
@@ -148,9 +182,11 @@ function show(view) {
   document.body.dataset.view = view;
   all("button[data-view]").forEach(one => one.toggleAttribute("aria-current", false));
   all(`.views [data-view=${view}]`).forEach(one => one.setAttribute("aria-current", "page"));
+  if (view === "chat" && arrived) { arrived = false; toLast(); }
 }
 
-async function view(name) {
+async function view(name, step = true) {
+  if (step && name !== document.body.dataset.view) history.pushState({view: name}, "");
   show(name);
   if (name === "status") at("status").innerHTML = await call("status");
   else if (name === "evals") {
@@ -181,7 +217,8 @@ function mark(source) {
   all(".source.marked").forEach(one => one.classList.remove("marked"));
   source.closest("details").open = true;
   source.classList.add("marked");
-  source.scrollIntoView({block: "nearest", behavior: calm.matches ? "auto" : "smooth"});
+  // Beside the chat the article shows the line, and the answer stays where it is.
+  if (narrow.matches) source.scrollIntoView({block: "nearest", behavior: calm.matches ? "auto" : "smooth"});
   return source.querySelector("[data-article]").dataset;
 }
 
@@ -194,14 +231,16 @@ async function download(what) {
   const {name, text} = await call("export_as", {conversation, what});
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([text], {type: "text/markdown"}));
-  link.download = name;
+  link.download = `${name}-${new Date().toISOString().slice(0, 10)}.md`;
   link.click();
   URL.revokeObjectURL(link.href);
+  tell(fill(words.saved, {name: link.download}));
 }
 
 function feedback(button) {
   const tools = button.closest(".tools"), verdict = button.dataset.thumb;
   closeFeedback();
+  tell("");
   const form = at("feedback").content.cloneNode(true).firstElementChild;
   all("label[data-thumb]", form).forEach(one => { if (one.dataset.thumb !== verdict) one.remove(); });
   form.dataset.verdict = verdict;
@@ -228,11 +267,16 @@ async function sendFeedback(form) {
 
 // --- what a reader does ---
 const DOES = {
-  new: () => { open(null); show("chat"); at("question").focus(); },
-  stop: () => trigger("stop", {conversation, ...asked}),
-  cancel: () => { cancelEdit(); at("question").value = ""; resize(); },
+  new: () => { open(null); view("chat"); at("question").focus(); },
+  stop: () => {
+    stopping = true;
+    all(".looking", element).forEach(one => { one.textContent = words.stopping; });
+    trigger("stop", {conversation, ...asked});
+    at("question").focus();
+  },
+  cancel: () => { cancelEdit(); resize(); at("question").focus(); },
   export: button => download(button.dataset.what),
-  clear: () => { if (confirm(words.clear_sure)) { saved().forEach(one => localStorage.removeItem(KEY + one.conversation.id)); open(null); listConversations(); } },
+  clear: () => { if (confirm(words.clear_sure)) { saved().forEach(one => localStorage.removeItem(KEY + one.conversation.id)); open(null); listConversations(); at("question").focus(); } },
   "no-feedback": closeFeedback,
 };
 
@@ -244,19 +288,23 @@ document.addEventListener("click", event => {
   if (data.do) DOES[data.do](button);
   else if (data.view) view(data.view);
   else if (data.ask) ask(data.ask);
-  else if (data.fill) { show("chat"); at("question").value = data.fill; resize(); at("question").focus(); }
+  else if (data.fill) { view("chat"); at("question").value = data.fill; resize(); at("question").focus(); }
   else if (data.cite) { const source = mark(at("source-" + data.cite)); read(source.article, source.start, source.end); }
-  else if (data.article) { if (data.start) mark(button.closest(".source")); if (narrow.matches) show("article"); read(data.article, data.start, data.end); }
+  else if (data.article) { if (data.start) mark(button.closest(".source")); if (narrow.matches) view("article"); read(data.article, data.start, data.end); }
   else if (data.edit) {
     editing = +data.edit;
     at("editing").hidden = false;
     at("question").value = conversation.exchanges[editing].asked;
     resize();
     at("question").focus();
-  } else if (data.retry) ask(conversation.exchanges[+data.retry].asked, +data.retry);
+  } else if (data.retry) {
+    const last = +data.retry === conversation.exchanges.length - 1;
+    if (last || confirm(words.retry_sure)) ask(conversation.exchanges[+data.retry].asked, +data.retry);
+    at("question").focus();
+  }
   else if (data.copy !== undefined) copy(data.copy);
   else if (data.thumb) feedback(button);
-  else if (data.open) { show("chat"); open(stored(data.open)); }
+  else if (data.open) { view("chat"); fold(); open(stored(data.open)); at("question").focus(); }
   else if (data.remove) drop(data.remove);
 });
 const narrow = matchMedia("(max-width: 60rem)");
@@ -269,7 +317,12 @@ document.addEventListener("submit", event => {
   else if (event.target.matches(".feedback")) sendFeedback(event.target);
 });
 document.addEventListener("change", event => { if (event.target.id === "articles") read(event.target.value); });
-at("question").addEventListener("input", resize);
+at("question").addEventListener("input", () => { resize(); keepDraft(); });
+document.addEventListener("keydown", event => {
+  if (event.key === "Escape") all(".sources[open]", element).forEach(one => { one.open = false; });
+});
+addEventListener("popstate", event => view(event.state?.view ?? "chat", false));
+new ResizeObserver(() => { if (!busy) toLast(); }).observe(element);
 at("question").addEventListener("keydown", event => {
   if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); at("composer").requestSubmit(); }
   if (event.key === "Escape" && editing !== null) DOES.cancel();
@@ -278,22 +331,23 @@ addEventListener("storage", event => {
   listConversations();
   if (event.key !== KEY + conversation.id || busy) return;
   const other = stored(conversation.id);
-  open(other);
-  if (other) tell(words.elsewhere);
+  open(other, other ? words.elsewhere : "");
 });
 addEventListener("offline", checkServer);
 addEventListener("online", checkServer);
 
 // --- the beginning ---
-async function awaitReady() {
+async function awaitReady(said = "") {
   const {text, state} = await call("ready");
   at("ready").textContent = text;
   at("ready").dataset.state = state;
-  if (state === "loading") { setTimeout(awaitReady, 500); return; }
+  if (state === "loading") { setTimeout(awaitReady, 500, said); return; }
   if (state === "ready") read("");
-  if (!busy) open(conversation.exchanges.length ? conversation : left);  // now with examples, or checked for changes
+  if (!busy) open(conversation.exchanges.length ? conversation : left, said);  // now with examples, or checked for changes
 }
 show("chat");
+at("question").value = sessionStorage.getItem("draft") ?? "";
+resize();
 const fold = () => { at("conversations").closest("details").open = !narrow.matches; };
 narrow.addEventListener("change", fold);
 fold();

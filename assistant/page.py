@@ -76,6 +76,7 @@ class Page:
         )
         environment.filters |= {
             "marked": marked,
+            "callable": callable_numbers,
             "table": lambda text: Markup(TABLE.render(text)),
             "answer": self._answer,
             "cited": cited_by,
@@ -152,9 +153,11 @@ class Page:
         for path, group in groupby(article.passages, key=lambda passage: passage.section):
             passages = tuple(group)
             wording = wordings.get(kind_of.get(passages[0], ""), "")
-            about = self.words["what_about"].format(exercise=article.exercise, section=path[-1] if path else "")
-            question = re.sub(r"\bthis exercise\b", article.exercise.lower(), wording) or about
-            name = path[-1] if path and path[-1] != article.title else self.words["introduction"]
+            first = not path or path[-1] == article.title
+            name = self.words["introduction"] if first else path[-1]
+            about = self.words["what_are"] if first else self.words["what_about"]
+            about = about.format(exercise=article.exercise, section=name)
+            question = re.sub(r"\bthis exercise\b", article.exercise.lower(), "" if first else wording) or about
             yield Section(name, max(len(path) - 1, 0), question, tuple(_blocks(passages, article)))
 
 
@@ -193,3 +196,12 @@ def _cells(passage: Passage, article: Article) -> list[str]:
 def marked(text: str) -> Markup:
     """Markdown as HTML, with any tag, image or link in it shown as it was typed."""
     return Markup(MARKDOWN.render(text))
+
+
+def callable_numbers(text: str) -> Markup:
+    """An emergency's notice as HTML, in which a telephone calls a number that is touched."""
+    return Markup(re.sub(r"\b\d{3}(?: \d{3})?\b", lambda n: _telephone(n[0]), marked(text)))
+
+
+def _telephone(number: str) -> str:
+    return f'<a href="tel:{number.replace(" ", "")}">{number}</a>'

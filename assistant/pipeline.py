@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from assistant import respond, safety
 from assistant.answer import Draft, beside, closest, compose, together
 from assistant.classifier import Classifier, load_classifier
-from assistant.condense import GO_ON, Question, Speller, apart, condense
+from assistant.condense import GO_ON, Question, Speller, apart, asks, condense
 from assistant.encoder import encoder_id
 from assistant.index import Index, Progress, open_index
 from assistant.kinds import load_kinds
@@ -86,12 +86,15 @@ class Assistant:
         elif foreign(question):
             body = respond.english_only_text(self.settings.emergency_number)
             reply = self._reply("not_covered", body, triage, question, notes)
+        elif safety.taken_back(before, triage) and not asks(question):
+            reply = self._reply("small_talk", respond.TAKEN_BACK, triage, question, notes)
         else:
             asked = condense(turns, self.index.library, self.speller)
             found = self._retrieve(asked)
             draft = self._draft(asked, found, triage)
             claims = verify(draft.claims, self.index.library)
-            reply = replace(self._respond(asked, draft, claims, triage, notes), hits=found.hits, draft=draft.claims)
+            reply = self._respond(asked, draft, claims, triage, notes, [turn.text for turn in turns])
+            reply = replace(reply, hits=found.hits, draft=draft.claims)
         return replace(reply, seconds=round(time.perf_counter() - begun, 4))
 
     def screen(self, turns: Sequence[Turn], floor: Triage) -> Triage:
@@ -133,7 +136,15 @@ class Assistant:
             read.append((asked, found))
         return beside(draft, [compose(part, closest(hits), self.index, Triage()) for part, hits in read])
 
-    def _respond(self, asked: Question, draft: Draft, claims: tuple[Claim, ...], triage: Triage, notes: Notes) -> Reply:
+    def _respond(
+        self,
+        asked: Question,
+        draft: Draft,
+        claims: tuple[Claim, ...],
+        triage: Triage,
+        notes: Notes,
+        said: Sequence[str],
+    ) -> Reply:
         if draft.outcome == "answered" and not claims:
             draft = Draft("not_covered")
         stem = claims[0].citations[0].article if claims else (asked.articles or (None,))[0]
@@ -144,7 +155,7 @@ class Assistant:
             "not_covered": lambda: respond.not_covered_text(draft, asked, self.index),
             "small_talk": lambda: respond.small_talk_text(asked.focus, self.index),
         }[draft.outcome]()
-        suggestions = respond.suggestions_for(draft, self.index, stem, asked.focus)
+        suggestions = respond.suggestions_for(draft, self.index, stem, asked.focus, said)
         return self._reply(draft.outcome, body, triage, asked.text, notes, claims, answer, cited, suggestions, stem)
 
     def _referred(self, question: str, triage: Triage, notes: Notes) -> Reply:

@@ -16,6 +16,7 @@ SUGGESTIONS = 3
 
 GREETING = re.compile(r"\b(hi|hiya|hello|hey|yo|morning|evening|afternoon|how are you)\b", re.IGNORECASE)
 PARTING = re.compile(r"\b(bye|goodbye|see (you|ya)|good ?night|later|ciao)\b", re.IGNORECASE)
+TAKEN_BACK = "All right. What would you like to know about the exercise?"
 THANKING = re.compile(r"\b(thanks?|thx|cheers|ta|appreciate)\b", re.IGNORECASE)
 
 
@@ -112,8 +113,10 @@ def small_talk_text(message: str, index: Index) -> str:
     return f"Glad to help. I'm here for questions about {names}."
 
 
-def suggestions_for(draft: Draft, index: Index, stem: str | None, message: str) -> tuple[str, ...]:
-    """Questions that the library can really answer, about the article at hand."""
+def suggestions_for(
+    draft: Draft, index: Index, stem: str | None, message: str, said: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Questions that the library can really answer, about the article at hand, and that were not `said` already."""
     if draft.outcome == "clarify":
         return tuple(f"{index.library.by_stem[s].exercise}: {message}" for s in draft.candidates)
     article = index.library.by_stem[stem] if stem else index.library.articles[0]
@@ -121,11 +124,9 @@ def suggestions_for(draft: Draft, index: Index, stem: str | None, message: str) 
     present = {kind for passage, kind in pairs if passage.article == article.stem}
     nearest = index.section_kinds[index.passages.index(draft.nearest)] if draft.nearest else ""
     kinds = sorted(index.kinds.suggestions, key=lambda pair: pair[0] != nearest)
-    return tuple(
-        re.sub(r"\bthis exercise\b", article.exercise.lower(), wording)
-        for kind, wording in kinds
-        if kind in present and kind != draft.kind
-    )[:SUGGESTIONS]
+    wordings = [wording for kind, wording in kinds if kind in present and kind != draft.kind]
+    questions = [re.sub(r"\bthis exercise\b", article.exercise.lower(), wording) for wording in wordings]
+    return tuple(question for question in questions if question not in said)[:SUGGESTIONS]
 
 
 def full_text(

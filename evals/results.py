@@ -122,7 +122,12 @@ def headline(evals: Mapping[str, ModuleType], found: Results) -> str:
     for _, figure, bounds in gated(found, evals):
         if "name" in bounds:
             sign = "≥" if "least" in bounds else "≤"
-            lines.append(f"| {bounds['name']} | {figure} | {sign} {goal_of(bounds):g} |")
+            short = (
+                ""
+                if holds(figure.value, {"least" if "least" in bounds else "most": goal_of(bounds)})
+                else ", not reached"
+            )
+            lines.append(f"| {bounds['name']} | {figure} | {sign} {goal_of(bounds):g}{short} |")
     return "\n".join(lines)
 
 

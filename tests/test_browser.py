@@ -215,8 +215,9 @@ class TestSafety:
     def test_the_notice_says_why_and_what_to_do_with_the_number_of_the_settings(self, page: Page) -> None:
         ask(page, "my chest feels tight")
         alert = page.get_by_role("alert")
-        for words in ("Get help now", "my chest feels tight", "555"):
+        for words in ("Get help now", "my chest feels tight", "555", "If it was a slip"):
             expect(alert).to_contain_text(words)
+        expect(alert.get_by_role("link", name="555")).to_have_attribute("href", "tel:555")
 
     def test_it_stays_over_questions_retry_edit_stop_reload_and_restoring(self, page: Page, site: Site) -> None:
         ask(page, "my knee hurts")
@@ -267,6 +268,29 @@ class TestKeepTalking:
         answered(page)
         expect(page.locator(".exchange").last.locator(".cite").first).to_be_visible()
 
+    def test_an_earlier_question_is_asked_again_only_after_a_warning(self, page: Page) -> None:
+        for text in ("What are heel kicks?", "How long do I do heel kicks?"):
+            ask(page, text)
+        retry = page.get_by_role("button", name="Retry What are heel kicks?")
+        page.once("dialog", lambda dialog: dialog.dismiss())
+        retry.click()
+        expect(page.locator(".exchange")).to_have_count(2)
+        page.once("dialog", lambda dialog: dialog.accept())
+        retry.click()
+        expect(page.locator(".exchange")).to_have_count(1)
+        answered(page)
+
+    def test_a_draft_survives_a_reload(self, page: Page) -> None:
+        page.locator("#question").fill("how high do my")
+        page.reload()
+        expect(page.locator("#question")).to_have_value("how high do my")
+
+    def test_the_browsers_back_leads_back_to_the_chat(self, page: Page) -> None:
+        page.get_by_role("button", name="Status").click()
+        expect(page.locator("#question")).not_to_be_visible()
+        page.go_back()
+        expect(page.locator("#question")).to_be_visible()
+
     def test_an_answer_can_be_copied(self, page: Page, context: BrowserContext) -> None:
         context.grant_permissions(["clipboard-read", "clipboard-write"])
         ask(page, "What are the benefits of heel kicks?")
@@ -283,6 +307,7 @@ class TestKeepTalking:
             expect(page.locator(".exchange")).to_have_count(0)
         page.get_by_role("button", name="What are heel kicks?", exact=True).click()
         expect(page.locator(".asked")).to_have_text("What are heel kicks?")
+        page.once("dialog", lambda dialog: dialog.accept())
         page.get_by_role("button", name="Delete the conversation “What are heel kicks?”").click()
         expect(listed).to_have_text(["How long do I do heel kicks?"])
         expect(page.locator(".exchange")).to_have_count(0)
@@ -317,8 +342,6 @@ class TestKeepTalking:
             expect(page.locator("#told")).to_contain_text("Thank you")
             expect(page.locator(".exchange .feedback")).to_have_count(0)
             expect(page.get_by_role("button", name="Not helpful")).to_be_focused()
-            page.locator("#question").fill(".")  # the line that thanks goes with the next thing done
-            page.locator("#question").fill("")
         found = [(one.verdict, one.reason, one.turns) for one in kept(site.settings.feedback)]
         assert found == [
             ("down", "Something is missing", None),
@@ -446,6 +469,7 @@ class TestTrouble:
         expect(page.locator("#question")).to_have_value("and the arms?")
         page.get_by_role("button", name="Stop").click()
         expect(page.get_by_text("Stopped before there was an answer.")).to_be_visible()
+        expect(page.locator("#told")).to_be_empty()
         site.stand_in.may_answer.set()
         page.get_by_role("button", name="Retry").click()
         answered(page)
@@ -488,6 +512,7 @@ class TestTrouble:
         page.keyboard.press("Enter")
         answered(page)
         expect(page.locator(".answer")).to_contain_text("longer than 4000 characters")
+        expect(page.locator("#question")).to_have_value("heel kicks " * 400)
 
     def test_a_server_that_is_gone_loses_nothing(self, page: Page, site: Site, context: BrowserContext) -> None:
         ask(page, "What are heel kicks?")
@@ -500,6 +525,8 @@ class TestTrouble:
         expect(page.locator(".exchange")).to_have_count(1)
         context.set_offline(False)
         expect(page.locator("#told")).to_contain_text("is back")
+        expect(page.locator("#question")).to_have_value("and the arms?")
+        expect(page.locator("#ready")).to_have_text("Ready")
 
     def test_two_tabs_keep_each_others_conversations_and_show_the_same_one_alike(
         self, page: Page, site: Site, context: BrowserContext

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from app import Chat, Opening, View
-from assistant import safety
+from assistant import respond, safety
 from assistant.__main__ import app
 from assistant.conversation import read_conversation
 from assistant.encoder import EncoderError
@@ -157,6 +157,14 @@ def test_a_level_comes_down_only_when_it_is_taken_back_and_the_reply_says_so(ass
     )
     assert back.notes[0] in back.text
     assert assistant.reply("ok and sets?", [Turn("user", first)]).notes == ()
+
+
+def test_taking_back_without_a_question_is_not_answered_with_lines_about_the_sign(assistant: Assistant) -> None:
+    first = assistant.reply("my knee hurts")
+    turns = [Turn("user", "my knee hurts"), Turn("assistant", first.text)]
+    back = assistant.reply("sorry, I meant my dog's knee hurts, not mine", turns, first.triage)
+    assert (back.outcome, back.claims, back.triage) == ("small_talk", (), Triage())
+    assert back.text == f"{respond.TAKEN_BACK}\n\n*{back.notes[0]}*"
 
 
 def broken(*_: Any) -> Any:

@@ -59,8 +59,15 @@ def test_an_emergency_is_an_alert_and_only_the_last_notice_is_spelled_out() -> N
     html = shown(grave, grave)
     assert html.count('role="alert"') == 1
     assert html.count("<h3><span") == 1
-    assert html.count(PAGE.words["notice_earlier"]) == 1
+    assert html.count('<details class="notice earlier emergency"><summary>Get help now (shown at this point)') == 1
     assert html.count("<strong>Stop.</strong>") == 2
+
+
+def test_a_number_in_an_emergency_can_be_called() -> None:
+    grave = replace(REPLY, notice=Notice("Call 112 or 116 123 now, within 10 minutes."))
+    html = shown(Exchange("chest", grave, Triage("emergency", "now")))
+    assert 'Call <a href="tel:112">112</a> or <a href="tel:116123">116 123</a> now, within 10 minutes.' in html
+    assert "tel:" not in shown(Exchange("knee", grave, Triage("consult", "routine")))
 
 
 def test_nothing_that_a_person_or_an_article_says_is_obeyed() -> None:

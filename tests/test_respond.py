@@ -63,6 +63,11 @@ def test_suggestions_are_of_other_kinds_and_name_the_exercise(assistant: Assista
         "What are the benefits of heel kicks?",
         "What are common mistakes in heel kicks?",
     )
+    asked = ("Which muscles work in heel kicks?", "else?")
+    assert (
+        suggestions_for(draft, assistant.index, "heel-kicks", "how?", asked)[0]
+        == "What are the benefits of heel kicks?"
+    )
 
 
 def test_a_choice_is_offered_by_the_exercises_names(assistant: Assistant) -> None:
