@@ -11,7 +11,12 @@ const words = JSON.parse(at("words").dataset.words);
 const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
-let conversation = props.value.conversation, busy = false, asked = null, editing = null, waiting = 0, down = false, left = null, arrived = false, stopping = false;
+let conversation = props.value.conversation;  // as the server last gave it
+let asked = null, busy = false, stopping = false, waiting = 0;  // what is being answered
+let editing = null;  // the number of the question that is being changed
+let down = false;  // whether the server could not be reached
+let left = null;  // the conversation that a reload interrupted
+let arrived = false;  // whether an answer came while another view was shown
 
 // --- what is told beside the conversation ---
 const tell = text => { at("told").textContent = text; };
@@ -29,6 +34,7 @@ function lost() {
     setBusy(false);
     element.querySelector(".log").removeAttribute("aria-busy");
     all(".pending", element).forEach(one => one.remove());
+    all(".log > [hidden]", element).forEach(one => { one.hidden = false; });
   }
 }
 
@@ -65,8 +71,8 @@ function setBusy(now) {
 // What was just asked stands in the conversation before the server has heard of it.
 function pending(text, place) {
   const log = element.querySelector(".log"), one = document.createElement("div");
-  all(".exchange", log).slice(place ?? Infinity).forEach(later => later.remove());
-  log.querySelector(".welcome")?.remove();
+  all(".exchange", log).slice(place ?? Infinity).forEach(later => { later.hidden = true; });
+  all(".welcome", log).forEach(welcome => { welcome.hidden = true; });
   one.className = "exchange pending";
   one.innerHTML = '<div class="asked"><p></p></div><div class="replied"><p class="looking"></p></div>';
   one.querySelector("p").textContent = text;
