@@ -147,7 +147,7 @@ class Chat:
         try:
             conversation = self._asking(sent)
         except SpotterError as error:
-            yield self._unread(error)
+            yield self._unread(error, sent)
             return
         async for view in self._answer(conversation):
             yield view
@@ -168,11 +168,8 @@ class Chat:
                 yield {**self.view(waiting, busy=True), "conversation": as_data(conversation)}
             assert opening.assistant
             floor = triage if words_alone else floor  # what was shown already is not lowered
-            asked, history = (
-                conversation.exchanges[-1].asked,
-                replace(conversation, exchanges=conversation.exchanges[:-1]),
-            )
-            reply: Reply = await asyncio.to_thread(opening.assistant.reply, asked, history.turns, floor)
+            *history, asked = conversation.turns
+            reply: Reply = await asyncio.to_thread(opening.assistant.reply, asked.text, history, floor)
             yield self.view(conversation.with_last(reply=reply, triage=reply.triage))
         except SpotterError as error:
             yield self.view(conversation.with_last(trouble=f"{error}{alone}"))
@@ -188,7 +185,7 @@ class Chat:
             if not last or last[0].reply or last[0].trouble:  # stopped before the browser had heard of it
                 conversation = self._asking(sent)
         except SpotterError as error:
-            return self._unread(error)
+            return self._unread(error, sent)
         triage, notice = self._screen(conversation)
         return self.view(conversation.with_last(triage=triage, notice=notice, trouble=self.page.words["stopped"]))
 
@@ -197,7 +194,7 @@ class Chat:
         try:
             conversation = read_conversation(sent._data.get("conversation"))
         except SpotterError as error:
-            return self._unread(error)
+            return self._unread(error, sent)
         return self.view(conversation.checked(self.opening.library) if self.opening.library else conversation)
 
     def _asking(self, sent: gr.EventData) -> Conversation:
@@ -217,9 +214,12 @@ class Chat:
         failed = self.page.words["unscreened"].format(emergency_number=number) if triage.level != "none" else ""
         return triage, notice or failed
 
-    def _unread(self, error: SpotterError) -> View:
-        """A new conversation that says what is wrong with the one that was sent."""
-        return self.view(Conversation(id=uuid.uuid4().hex).asking("").with_last(trouble=str(error)))
+    def _unread(self, error: SpotterError, sent: gr.EventData) -> View:
+        """A new conversation that says what is wrong with what was sent; its message is screened all the same."""
+        text = sent._data.get("text")
+        conversation = Conversation(id=uuid.uuid4().hex).asking(text if isinstance(text, str) else "")
+        triage, notice = self._screen(conversation)
+        return self.view(conversation.with_last(triage=triage, notice=notice, trouble=str(error)))
 
 
 class Panels:

@@ -225,6 +225,13 @@ def test_a_conversation_that_cannot_be_read_is_told_and_not_raised(sent: Any) ->
         assert not view["busy"]
 
 
+def test_a_message_of_a_conversation_that_cannot_be_read_is_screened_all_the_same() -> None:
+    broken = gr.EventData(None, {"conversation": "x", "text": "my chest"})
+    view = all_views(opened(FakeAssistant(ANSWER)).submit(broken))[-1]
+    assert conversation(view).floor == GRAVE
+    assert 'role="alert"' in view["html"]
+
+
 @pytest.mark.parametrize(("text", "at"), [(None, None), ("How?", -1), ("How?", "0")])
 def test_a_message_that_cannot_be_read_is_told_and_not_raised(text: Any, at: Any) -> None:
     view = all_views(opened(FakeAssistant(ANSWER)).submit(event(None, text, at)))[-1]
