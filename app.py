@@ -311,7 +311,8 @@ def _function(method: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 def build_page(opening: Opening) -> gr.Blocks:
     """The page: conversations on the left, the chat in the middle, the article on the right."""
-    page = Page(opening.settings.language)
+    settings = opening.settings
+    page = Page(settings.language, f"{settings.emergency_number}, {settings.crisis_contact}")
     chat, panels = Chat(opening, page), Panels(opening, page)
     plain: dict[str, Any] = {"apply_default_css": False, "js_on_load": None}
     with gr.Blocks(title=page.words["title"], fill_width=True, analytics_enabled=False) as blocks:

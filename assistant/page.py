@@ -59,8 +59,8 @@ class Section:
 class Page:
     """The page in one language."""
 
-    def __init__(self, language: str = "en") -> None:
-        """Raises SpotterError when there is no file of words for the language."""
+    def __init__(self, language: str = "en", helplines: str = "") -> None:
+        """`helplines` holds the numbers that an emergency's notice names; SpotterError without words for a language."""
         path = HERE / f"page.{language}.toml"
         if not path.is_file():
             known = ", ".join(sorted(one.suffixes[0][1:] for one in HERE.glob("page.*.toml")))
@@ -68,6 +68,7 @@ class Page:
         self.words: dict[str, str] = {
             name: text.strip() for name, text in tomllib.loads(path.read_text(encoding="utf-8")).items()
         }
+        self._numbers = re.findall(r"\d[\d ]*\d", helplines)
 
     @cached_property
     def _macros(self) -> Any:
@@ -76,7 +77,7 @@ class Page:
         )
         environment.filters |= {
             "marked": marked,
-            "callable": callable_numbers,
+            "callable": self._callable,
             "table": lambda text: Markup(TABLE.render(text)),
             "answer": self._answer,
             "cited": cited_by,
@@ -146,6 +147,14 @@ class Page:
 
         return Markup(MARKED_WORD.sub(with_its_word, MARKDOWN.render(body(reply))))
 
+    def _callable(self, text: str) -> Markup:
+        """An emergency's notice as HTML, in which a telephone calls a number that is touched."""
+        html = marked(text)
+        for number in self._numbers:
+            link = f'<a href="tel:{number.replace(" ", "")}">{number}</a>'
+            html = Markup(re.sub(rf"\b{number}\b", link, html))
+        return html
+
     def _sections(self, article: Article, index: Index) -> Iterator[Section]:
         """The article's sections in order, each with a question that it answers."""
         kind_of = dict(zip(index.passages, index.section_kinds, strict=True))
@@ -196,12 +205,3 @@ def _cells(passage: Passage, article: Article) -> list[str]:
 def marked(text: str) -> Markup:
     """Markdown as HTML, with any tag, image or link in it shown as it was typed."""
     return Markup(MARKDOWN.render(text))
-
-
-def callable_numbers(text: str) -> Markup:
-    """An emergency's notice as HTML, in which a telephone calls a number that is touched."""
-    return Markup(re.sub(r"\b\d{3}(?: \d{3})?\b", lambda n: _telephone(n[0]), marked(text)))
-
-
-def _telephone(number: str) -> str:
-    return f'<a href="tel:{number.replace(" ", "")}">{number}</a>'

@@ -64,10 +64,13 @@ def test_an_emergency_is_an_alert_and_only_the_last_notice_is_spelled_out() -> N
 
 
 def test_a_number_in_an_emergency_can_be_called() -> None:
-    grave = replace(REPLY, notice=Notice("Call 112 or 116 123 now, within 10 minutes."))
-    html = shown(Exchange("chest", grave, Triage("emergency", "now")))
-    assert 'Call <a href="tel:112">112</a> or <a href="tel:116123">116 123</a> now, within 10 minutes.' in html
-    assert "tel:" not in shown(Exchange("knee", grave, Triage("consult", "routine")))
+    page = Page(helplines="112 or 911, 116 123 in the UK")
+    grave = replace(REPLY, notice=Notice("Call 112 or 116 123 now. I say this because you wrote “did 400 squats”."))
+    talk = Conversation("1", exchanges=(Exchange("chest", grave, Triage("emergency", "now")),))
+    called = 'Call <a href="tel:112">112</a> or <a href="tel:116123">116 123</a> now.'
+    assert f"{called} I say this because you wrote “did 400 squats”." in page.chat(talk, LIBRARY)
+    calm = Conversation("1", exchanges=(Exchange("knee", grave, Triage("consult", "routine")),))
+    assert "tel:" not in page.chat(calm, LIBRARY)
 
 
 def test_nothing_that_a_person_or_an_article_says_is_obeyed() -> None:
