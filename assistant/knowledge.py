@@ -486,10 +486,15 @@ def _pieces(text: str, block: Block) -> list[tuple[int, int]]:
     return citable_spans(text[block.start : block.end], block.start)
 
 
+def cells_of(row: str) -> list[str]:
+    """The cells of a table row's Markdown, without their markup."""
+    return [plain(cell) for cell in re.split(r"(?<!\\)\|", row)]
+
+
 def _row(text: str, header: Block | None, row: Block) -> tuple[str, str]:
     """A table row's first cell, and the row as "Header: cell; …"."""
-    cells = [plain(cell) for cell in re.split(r"(?<!\\)\|", text[row.start : row.end])]
-    heads = [plain(cell) for cell in re.split(r"(?<!\\)\|", text[header.start : header.end])] if header else []
+    cells = cells_of(text[row.start : row.end])
+    heads = cells_of(text[header.start : header.end]) if header else []
     heads += [""] * (len(cells) - len(heads))
     named = [f"{head}: {cell}" if head else cell for head, cell in zip(heads, cells, strict=False) if cell]
     return cells[0], "; ".join(named)

@@ -2,12 +2,12 @@
 // `element`, `props`, `server`, `trigger` and `watch` are what Gradio hands to a gr.HTML component.
 "use strict";
 (async () => {
-const KEY = "spotter:", LIMIT = 4000, PATIENCE = 4000, TITLE = 60;
+const KEY = "spotter:", PATIENCE = 4000, TITLE = 60;
 const at = id => document.getElementById(id);
 // The other parts of the page may come a moment later than the chat.
 while (!at("words") || !at("article") || !at("conversations")) await new Promise(requestAnimationFrame);
 const all = (query, root = document) => [...root.querySelectorAll(query)];
-const words = JSON.parse(at("words").dataset.words);
+const LIMIT = +at("question").dataset.limit, words = JSON.parse(at("words").dataset.words);
 const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 

@@ -16,7 +16,8 @@ from markupsafe import Markup, escape
 
 from assistant.conversation import Conversation, behind, body, cited_by
 from assistant.index import Index
-from assistant.knowledge import Article, Library, plain
+from assistant.knowledge import Article, Library, cells_of
+from assistant.pipeline import LONGEST_MESSAGE
 from assistant.types import Passage, Reply, SpotterError
 
 HERE = Path(__file__).parent
@@ -25,14 +26,20 @@ MARKDOWN = MarkdownIt("commonmark", {"html": False}).disable(["image", "link", "
 MARK = re.compile(r"\[(\d+)\]")
 MARKED_WORD = re.compile(r"([^\s<>]*?)((?:\[\d+\])+)")
 TABLE = MarkdownIt("commonmark", {"html": False}).enable("table")
+TAGS = {"bullet": "ul", "step": "ul", "row": "table", "header": "table"}
+"""The element of each kind of passage; the others are sentences of paragraphs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
     """Lines of an article that stand together: a list, a table, or a paragraph."""
 
-    tag: str
     lines: tuple[Passage, ...]
+
+    @property
+    def tag(self) -> str:
+        """The element that holds them."""
+        return TAGS.get(self.lines[0].kind, "p")
 
     @property
     def items(self) -> Iterator[tuple[int, str, Passage | None]]:
@@ -99,7 +106,7 @@ class Page:
 
     def composer(self) -> str:
         """The question box with what belongs to it."""
-        return str(self._macros.composer())
+        return str(self._macros.composer(LONGEST_MESSAGE))
 
     def reader(self) -> str:
         """The empty panel in which an article is read."""
@@ -170,23 +177,18 @@ class Page:
             yield Section(name, max(len(path) - 1, 0), question, tuple(_blocks(passages, article)))
 
 
-TAGS = {"bullet": "ul", "step": "ul", "row": "table", "header": "table"}
-"""The element of each kind of passage; the others are sentences of paragraphs."""
-
-
 def _blocks(passages: Sequence[Passage], article: Article) -> Iterator[Block]:
     """Lists and tables as such, and sentences as the article's paragraphs."""
-    lines: list[Passage] = []
+    block = Block(())
     for passage in passages:
-        tag = TAGS.get(passage.kind, "p")
-        if lines:
-            apart = tag == "p" and "\n\n" in article.text[lines[-1].end : passage.start]
-            if apart or tag != TAGS.get(lines[-1].kind, "p"):
-                yield Block(TAGS.get(lines[-1].kind, "p"), tuple(lines))
-                lines = []
-        lines.append(passage)
-    if lines:
-        yield Block(TAGS.get(lines[-1].kind, "p"), tuple(lines))
+        longer = Block((*block.lines, passage))
+        if block.lines:
+            gap = article.text[block.lines[-1].end : passage.start]
+            if longer.tag != Block((passage,)).tag or (longer.tag == "p" and "\n\n" in gap):
+                yield block
+                longer = Block((passage,))
+        block = longer
+    yield block
 
 
 def _shown(passage: Passage) -> Markup:
@@ -197,9 +199,7 @@ def _shown(passage: Passage) -> Markup:
 
 def _cells(passage: Passage, article: Article) -> list[str]:
     """A table row's cells."""
-    return [
-        plain(cell) for cell in re.split(r"(?<!\\)\|", article.text[passage.start : passage.end].strip().strip("|"))
-    ]
+    return cells_of(article.text[passage.start : passage.end].strip().strip("|"))
 
 
 def marked(text: str) -> Markup:
